@@ -1,0 +1,1 @@
+//! The state machine of one session, as its driver sees it.

@@ -1,0 +1,1 @@
+//! shuttle: reach everything that a host you can log in to can reach.

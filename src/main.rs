@@ -1,0 +1,2 @@
+//! The program: errors become exit codes here.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Release and CI chores: `cargo xtask`.
+fn main() {}
