@@ -1,1 +1,8 @@
-//! What shuttle intercepts (policy), how (rulesets and backends), and the root helper that holds it.
+//! What shuttle intercepts (policy), how the kernel is told (ruleset, backends), and the root helper
+//! that holds it.
+//!
+//! | module | its job |
+//! |---|---|
+//! | [`policy`] | what to intercept: includes, excludes, where to redirect; a plain value |
+
+pub mod policy;

@@ -20,12 +20,13 @@
 extern crate alloc;
 
 pub mod connection;
+pub mod greeting;
 pub mod reason;
 pub mod target;
 pub mod time;
 pub mod violation;
 
-pub use connection::{Config, Connection, Event, OpenError, Side, StreamId, Transmit};
+pub use connection::{Config, Connection, Event, OpenError, Peer, Side, Stats, StreamId, Transmit};
 pub use reason::Reason;
 pub use target::Target;
 pub use time::Instant;

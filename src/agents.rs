@@ -1,0 +1,1 @@
+//! The agents that this program carries, one an architecture.

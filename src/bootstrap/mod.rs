@@ -1,0 +1,1 @@
+//! Finds out the far platform, uploads the agent, starts it.

@@ -1,0 +1,1 @@
+//! Accepts redirected connections and finds their original destination.

@@ -1,0 +1,1 @@
+//! The relation to one remote: opens streams, relays sockets, counts.

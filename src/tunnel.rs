@@ -1,0 +1,1 @@
+//! Moves bytes between the protocol and a link.
