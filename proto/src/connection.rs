@@ -239,6 +239,11 @@ impl Connection {
         todo!()
     }
 
+    /// The application has no bytes to send for now (a read came back short or empty).
+    pub fn unready(&mut self, stream: StreamId) {
+        todo!()
+    }
+
     /// The application sends no more.
     pub fn finish(&mut self, stream: StreamId) {
         todo!()

@@ -2,7 +2,8 @@
 //!
 //! The agent speaks first, with [`Hello`], as soon as it runs; whatever the link brings before is
 //! noise of login shells and not ours. The client answers with [`Attach`]; the agent confirms
-//! with [`Attached`], and frames follow. In a new session the client need not wait for that.
+//! with [`Attached`], and frames follow. In a new session the client need not wait for that: the agent's
+//! limits are in its hello.
 
 use crate::Violation;
 
@@ -18,6 +19,10 @@ pub struct Hello {
     pub version: u16,
     /// What it can do, one bit each; none is defined yet.
     pub features: u32,
+    /// Bytes that the client may send on each new stream.
+    pub window: u32,
+    /// Streams that may be open at once.
+    pub streams: u32,
 }
 
 /// The client's answer: which session this link is for.
@@ -48,20 +53,17 @@ pub struct Attached {
     pub refusal: u16,
     /// Session bytes received from the client so far.
     pub received: u64,
-    /// Bytes that the client may send on each new stream.
-    pub window: u32,
-    /// Streams that may be open at once.
-    pub streams: u32,
 }
 
 impl Hello {
     /// Bytes on the wire.
-    pub const LENGTH: usize = 14;
+    pub const LENGTH: usize = 22;
 
     /// The wire form.
     pub fn encode(&self) -> [u8; Self::LENGTH] {
         let mut out = Writer::new();
         out.put(&MAGIC).put(&self.version.to_be_bytes()).put(&self.features.to_be_bytes());
+        out.put(&self.window.to_be_bytes()).put(&self.streams.to_be_bytes());
         out.done()
     }
 
@@ -69,7 +71,7 @@ impl Hello {
     pub fn decode(bytes: &[u8; Self::LENGTH]) -> Result<Self, Violation> {
         let mut bytes = Reader(bytes);
         bytes.magic()?;
-        Ok(Self { version: bytes.u16(), features: bytes.u32() })
+        Ok(Self { version: bytes.u16(), features: bytes.u32(), window: bytes.u32(), streams: bytes.u32() })
     }
 }
 
@@ -110,13 +112,12 @@ impl Attach {
 
 impl Attached {
     /// Bytes on the wire.
-    pub const LENGTH: usize = 26;
+    pub const LENGTH: usize = 18;
 
     /// The wire form.
     pub fn encode(&self) -> [u8; Self::LENGTH] {
         let mut out = Writer::new();
         out.put(&MAGIC).put(&self.refusal.to_be_bytes()).put(&self.received.to_be_bytes());
-        out.put(&self.window.to_be_bytes()).put(&self.streams.to_be_bytes());
         out.done()
     }
 
@@ -124,7 +125,7 @@ impl Attached {
     pub fn decode(bytes: &[u8; Self::LENGTH]) -> Result<Self, Violation> {
         let mut bytes = Reader(bytes);
         bytes.magic()?;
-        Ok(Self { refusal: bytes.u16(), received: bytes.u64(), window: bytes.u32(), streams: bytes.u32() })
+        Ok(Self { refusal: bytes.u16(), received: bytes.u64() })
     }
 }
 
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn each_greeting_survives_the_wire() {
-        let hello = Hello { version: 7, features: 9 };
+        let hello = Hello { version: 7, features: 9, window: 5, streams: 6 };
         assert_eq!(Hello::decode(&hello.encode()), Ok(hello));
         let attach = Attach {
             version: 1,
@@ -243,7 +244,7 @@ mod tests {
             streams: 6,
         };
         assert_eq!(Attach::decode(&attach.encode()), Ok(attach));
-        let attached = Attached { refusal: 0, received: 1 << 50, window: 8, streams: 9 };
+        let attached = Attached { refusal: 0, received: 1 << 50 };
         assert_eq!(Attached::decode(&attached.encode()), Ok(attached));
     }
 
