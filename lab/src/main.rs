@@ -1,0 +1,54 @@
+//! `lab`: a playground and a demonstration in shuttle's private internet.
+
+use std::error::Error;
+use std::io::Read;
+use std::process::ExitCode;
+
+use lab::Lab;
+
+const USAGE: &str = "usage: lab shell [HOST]   a shell on a host of a new lab (client, server, inner)
+       lab hold           builds a lab, says where it is, and keeps it until its input ends";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words[..] {
+        ["shell"] => shell("client"),
+        ["shell", host] => shell(host),
+        ["hold"] => hold(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn shell(name: &str) -> Result<(), Box<dyn Error>> {
+    let lab = Lab::new()?;
+    for host in lab.hosts() {
+        println!("{:8} {:16} {}", host.name(), host.address_v4(), host.address_v6());
+    }
+    println!("ssh:     {} {}", lab.ssh_command(), lab.login());
+    let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".into());
+    lab.host(name).command(shell).status()?;
+    Ok(())
+}
+
+/// Prints the lab's directory, the process number of each host, and `ready`.
+fn hold() -> Result<(), Box<dyn Error>> {
+    let lab = Lab::new()?;
+    println!("{}", lab.directory().display());
+    for host in lab.hosts() {
+        println!("{}", host.holder());
+    }
+    println!("ready");
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
