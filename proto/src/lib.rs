@@ -20,8 +20,14 @@
 extern crate alloc;
 
 pub mod connection;
+pub mod credit;
+pub mod frame;
 pub mod greeting;
+pub mod inflight;
 pub mod reason;
+pub mod ring;
+pub mod schedule;
+mod stream;
 pub mod target;
 pub mod time;
 pub mod violation;

@@ -1,0 +1,459 @@
+//! The state machine of one session: what a driver talks to.
+//!
+//! # Calling order
+//!
+//! A driver owns one link (a byte pipe) and the applications' sockets. In each turn it
+//! 1. hands in what the link brought: [`Connection::handle`] until it has taken every byte, and acts
+//!    on each [`Event`]; bytes that an application took are reported with [`Connection::consumed`];
+//! 2. marks each stream whose application has something to send with [`Connection::ready`];
+//! 3. fills the ring: while [`Connection::reserve`] names a stream and a buffer, reads that stream's
+//!    socket into the buffer and says how much it was with [`Connection::commit`] (zero: nothing
+//!    now, the stream is no longer ready), or calls [`Connection::finish`] at its end, or
+//!    [`Connection::reset`] on its error;
+//! 4. writes [`Connection::transmit`]'s slices to the link and says how much the link took with
+//!    [`Connection::transmitted`]; goes on with 3 while the link takes everything;
+//! 5. sleeps until a socket or the link is ready, or [`Connection::timeout`] has come, and then calls
+//!    [`Connection::handle_timeout`].
+//!
+//! # Life of a stream
+//!
+//! Only the client opens. A [`StreamId`] is a small dense number (good as a table index), chosen by
+//! the client and the same on both ends. The driver must forget an id, and its socket, at the first of:
+//! it called [`Connection::reset`]; it was given [`Event::Reset`]; it has called
+//! [`Connection::finish`], has seen [`Event::Finished`] and has reported all data as consumed.
+//! From then on the id may come back as a new stream.
+
+use alloc::collections::VecDeque;
+
+use crate::credit::Credit;
+use crate::frame::{HEADER, Parser};
+use crate::inflight::Inflight;
+use crate::ring::Ring;
+use crate::schedule::Schedule;
+use crate::stream::{Half, Stream, Streams};
+use crate::{Instant, Reason, Target, Violation};
+
+mod incoming;
+mod outgoing;
+
+/// Names a stream; dense from 0, the same on both ends, used again after the stream's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub(crate) u32);
+
+impl StreamId {
+    /// The number, good as an index into the driver's own table; below [`Config::streams`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Which end this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Opens streams.
+    Client,
+    /// Accepts streams.
+    Agent,
+}
+
+/// What the owner of a [`Connection`] decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which end this is.
+    pub side: Side,
+    /// Bytes of the send ring: the most that is kept unacknowledged; a power of two.
+    pub ring: usize,
+    /// Bytes that the peer may send on each new stream before it is granted more.
+    pub window: u32,
+    /// Bytes that a stream's window may grow to.
+    pub window_cap: u32,
+    /// Streams that may be open at once.
+    pub streams: u32,
+}
+
+impl Config {
+    /// What both ends use unless told otherwise.
+    pub const fn new(side: Side) -> Self {
+        Self { side, ring: 4 << 20, window: 64 << 10, window_cap: 4 << 20, streams: 65_536 }
+    }
+}
+
+/// What the peer said of itself in the greeting, and how far it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Session bytes that it has received from us; zero in a new session.
+    pub received: u64,
+    /// Bytes that we may send on each new stream before it grants more.
+    pub window: u32,
+    /// Streams that may be open at once.
+    pub streams: u32,
+}
+
+/// What the peer did; data borrows the bytes that were handed in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The client opened a stream (agent only); answer with `accept` or `reset`. Data may follow at once.
+    Opened {
+        /// The new stream.
+        stream: StreamId,
+        /// Where to.
+        target: Target,
+    },
+    /// The agent's connection is up (client only).
+    Accepted {
+        /// The stream that was opened before.
+        stream: StreamId,
+    },
+    /// Bytes for the application; more than one event may carry one frame's.
+    Data {
+        /// The stream that they belong to.
+        stream: StreamId,
+        /// A part of what was handed in.
+        bytes: &'a [u8],
+    },
+    /// The peer sends no more on this stream.
+    Finished {
+        /// The half-closed stream.
+        stream: StreamId,
+    },
+    /// The stream is over, at once; what is not delivered yet must not be.
+    Reset {
+        /// The stream that is gone.
+        stream: StreamId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The peer ended the session: on purpose, or because of what it says that we did wrong.
+    Closed {
+        /// `None`: on purpose.
+        violation: Option<Violation>,
+    },
+}
+
+/// Why a stream cannot be opened now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// As many streams as the two ends allow are open.
+    TooMany,
+    /// The session has ended.
+    Closed,
+}
+
+/// What to write to the link, in order: some slices may be empty.
+pub type Transmit<'a> = [&'a [u8]; 3];
+
+/// Figures for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Session bytes handed to links, without repetitions.
+    pub sent: u64,
+    /// Session bytes received.
+    pub received: u64,
+    /// Sent and not acknowledged.
+    pub in_flight: u64,
+    /// The most that may be in flight now.
+    pub limit: u64,
+    /// Smallest round trip lately, in microseconds; zero while unknown.
+    pub round_trip: u64,
+    /// Latest round trip, in microseconds; zero while unknown.
+    pub latest_round_trip: u64,
+    /// Delivery rate, in bytes per second; zero while unknown.
+    pub rate: u64,
+    /// Streams open now.
+    pub streams: u32,
+    /// Streams opened so far.
+    pub opened: u64,
+}
+
+/// One session's protocol state; outlives links.
+#[derive(Debug)]
+pub struct Connection {
+    config: Config,
+    /// What the peer allows; `None` until the first link.
+    peer: Option<Peer>,
+    streams: Streams,
+    schedule: Schedule,
+    /// Streams with control frames to write.
+    pending: VecDeque<u32>,
+    ring: Ring,
+    parser: Parser,
+    link: Option<Link>,
+    /// The code of the close frame that is to be written.
+    close: Option<u16>,
+    /// Nothing more is sent or received: what the peer did wrong, if that is why.
+    ended: Option<Option<Violation>>,
+}
+
+/// What goes with one link.
+#[derive(Debug)]
+struct Link {
+    inflight: Inflight,
+    /// Link frames on their way: not numbered, so kept here.
+    frames: [u8; LINK_FRAMES],
+    filled: usize,
+    written: usize,
+    acknowledgement_due: bool,
+    /// The pacing holds data back until then.
+    paced_until: Option<Instant>,
+}
+
+/// Room for one acknowledgement.
+const LINK_FRAMES: usize = HEADER + 16;
+
+/// The ring's room that data leaves to control frames.
+const CONTROL_ROOM: usize = 16 << 10;
+
+impl Connection {
+    /// A new session without a link.
+    pub fn new(config: Config) -> Self {
+        Self {
+            ring: Ring::new(config.ring.max(2 * CONTROL_ROOM)),
+            peer: None,
+            streams: Streams::default(),
+            schedule: Schedule::new(),
+            pending: VecDeque::new(),
+            parser: Parser::new(),
+            link: None,
+            close: None,
+            ended: None,
+            config,
+        }
+    }
+
+    // ---- the link ----
+
+    /// A link is up and the greetings were exchanged: goes on where the peer's `received` says.
+    pub fn attach(&mut self, now: Instant, peer: Peer) -> Result<(), Violation> {
+        self.ring.rewind(peer.received)?;
+        if self.peer.is_none() {
+            let quantum = self.quantum();
+            // Streams that were opened before could not know.
+            for (id, stream) in self.streams.each() {
+                stream.credit.grant(peer.window)?;
+                if stream.is_active() {
+                    self.schedule.activate(id, quantum);
+                }
+            }
+        }
+        self.peer = Some(peer);
+        self.link = Some(Link {
+            inflight: Inflight::new(now, peer.received),
+            frames: [0; LINK_FRAMES],
+            filled: 0,
+            written: 0,
+            acknowledgement_due: false,
+            paced_until: None,
+        });
+        Ok(())
+    }
+
+    /// The link is gone; what it may have lost is kept for the next one.
+    pub fn detach(&mut self) {
+        self.link = None;
+        self.parser.forget_partial();
+    }
+
+    /// Session bytes received so far: what the greeting of a next link says.
+    pub fn received(&self) -> u64 {
+        self.parser.position()
+    }
+
+    /// When `handle_timeout` wants to be called, if nothing else happens before.
+    pub fn timeout(&self) -> Option<Instant> {
+        self.link.as_ref()?.paced_until
+    }
+
+    /// The time of `timeout` has come: `reserve` may give more now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(link) = &mut self.link
+            && link.paced_until.is_some_and(|until| until <= now)
+        {
+            link.paced_until = None;
+        }
+    }
+
+    // ---- the streams ----
+
+    /// Opens a stream (client only); data may be sent at once.
+    pub fn open(&mut self, now: Instant, target: &Target) -> Result<StreamId, OpenError> {
+        if self.ended.is_some() || self.close.is_some() || self.config.side == Side::Agent {
+            return Err(OpenError::Closed);
+        }
+        let id = self.streams.vacant(self.stream_limit()).ok_or(OpenError::TooMany)?;
+        let mut stream = Stream::new(now, self.config.window);
+        stream.credit = self.initial_credit();
+        stream.target = Some(target.clone());
+        stream.pending.open = true;
+        self.streams.insert(id, stream);
+        self.queue_control(id);
+        Ok(StreamId(id))
+    }
+
+    /// The connection to the target is up (agent only).
+    pub fn accept(&mut self, stream: StreamId) {
+        let side = self.config.side;
+        if let Some(found) = self.known(stream)
+            && side == Side::Agent
+            && !found.accepted
+            && !found.outgoing.has_ended()
+        {
+            found.accepted = true;
+            found.pending.accept = true;
+            self.queue_control(stream.0);
+        }
+    }
+
+    /// The application has bytes to send.
+    pub fn ready(&mut self, stream: StreamId) {
+        if let Some(found) = self.known(stream) {
+            found.ready = true;
+            self.reschedule(stream.0);
+        }
+    }
+
+    /// The application has no bytes to send for now (a read came back short or empty).
+    pub fn unready(&mut self, stream: StreamId) {
+        if let Some(found) = self.known(stream) {
+            found.ready = false;
+            self.reschedule(stream.0);
+        }
+    }
+
+    /// The application sends no more.
+    pub fn finish(&mut self, stream: StreamId) {
+        let Some(found) = self.known(stream) else { return };
+        if found.outgoing == Half::Open {
+            found.outgoing = Half::Finished;
+            found.pending.finish = true;
+            found.settle();
+            self.queue_control(stream.0);
+            self.reschedule(stream.0);
+            self.release(stream.0);
+        }
+    }
+
+    /// The application is gone: nothing more in either direction.
+    pub fn reset(&mut self, stream: StreamId, reason: Reason) {
+        let Some(found) = self.known(stream) else { return };
+        found.forgotten = true;
+        found.outgoing = Half::Reset;
+        found.pending.reset = Some(reason);
+        found.pending.finish = false;
+        found.pending.credit = false;
+        self.queue_control(stream.0);
+        self.reschedule(stream.0);
+        self.release(stream.0);
+    }
+
+    /// The application took this many bytes of what `Data` events brought.
+    pub fn consumed(&mut self, now: Instant, stream: StreamId, count: usize) {
+        let round_trip = self.link.as_ref().and_then(|link| link.inflight.latest_round_trip());
+        let cap = self.config.window_cap;
+        let Some(found) = self.known(stream) else { return };
+        found.window.consume(now, count, round_trip, cap);
+        if found.incoming == Half::Open {
+            if found.window.is_grant_due() {
+                found.pending.credit = true;
+                self.queue_control(stream.0);
+            }
+        } else {
+            found.settle();
+            self.release(stream.0);
+        }
+    }
+
+    /// Ends the session on purpose: the peer is told with what `transmit` gives next.
+    pub fn close(&mut self) {
+        if self.ended.is_none() && self.close.is_none() {
+            self.close = Some(0);
+        }
+    }
+
+    /// Figures for people.
+    pub fn stats(&self) -> Stats {
+        let inflight = self.link.as_ref().map(|link| &link.inflight);
+        let micros = |time: Option<core::time::Duration>| time.map_or(0, |time| time.as_micros() as u64);
+        Stats {
+            sent: self.ring.sent(),
+            received: self.parser.position(),
+            in_flight: self.ring.outstanding(),
+            limit: inflight.map_or(0, Inflight::limit),
+            round_trip: micros(inflight.and_then(Inflight::smallest_round_trip)),
+            latest_round_trip: micros(inflight.and_then(Inflight::latest_round_trip)),
+            rate: inflight.map_or(0, Inflight::rate),
+            streams: self.streams.open(),
+            opened: self.streams.opened(),
+        }
+    }
+
+    // ---- shared by both directions ----
+
+    /// A stream that the driver still knows.
+    fn known(&mut self, stream: StreamId) -> Option<&mut Stream> {
+        self.streams.find(stream.0).filter(|found| !found.forgotten)
+    }
+
+    fn stream_limit(&self) -> u32 {
+        let peer = self.peer.map_or(u32::MAX, |peer| peer.streams);
+        self.config.streams.min(peer).min(1 << 24)
+    }
+
+    fn initial_credit(&self) -> Credit {
+        let mut credit = Credit::default();
+        // A peer that grants more than may be counted gets what can be.
+        let window = self.peer.map_or(0, |peer| peer.window.min(1 << 30));
+        let granted = credit.grant(window);
+        debug_assert!(granted.is_ok());
+        credit
+    }
+
+    fn quantum(&self) -> i32 {
+        let quantum = self.link.as_ref().map_or(1 << 12, |link| link.inflight.quantum());
+        i32::try_from(quantum).unwrap_or(i32::MAX)
+    }
+
+    /// Keeps the schedule in step with what the stream may and wants to do.
+    fn reschedule(&mut self, id: u32) {
+        let quantum = self.quantum();
+        match self.streams.find(id) {
+            Some(stream) if stream.is_active() => self.schedule.activate(id, quantum),
+            _ => self.schedule.deactivate(id),
+        }
+    }
+
+    /// Has the stream's pending control frames written with the next opportunity.
+    fn queue_control(&mut self, id: u32) {
+        if let Some(stream) = self.streams.find(id)
+            && !stream.pending.queued
+        {
+            stream.pending.queued = true;
+            self.pending.push_back(id);
+        }
+    }
+
+    /// Lets go of a stream that both ends are done with: the agent says so, the client waits for that.
+    fn release(&mut self, id: u32) {
+        let Some(stream) = self.streams.find(id) else { return };
+        if !stream.forgotten {
+            return;
+        }
+        match self.config.side {
+            Side::Agent => {
+                if stream.outgoing.has_ended() && stream.incoming.has_ended() {
+                    stream.pending.release = true;
+                    self.queue_control(id);
+                }
+            }
+            Side::Client => {
+                if stream.released {
+                    self.forget(id, true);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u32, reuse: bool) {
+        self.schedule.deactivate(id);
+        self.streams.remove(id, reuse);
+    }
+}

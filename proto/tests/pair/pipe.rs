@@ -1,0 +1,78 @@
+//! One direction of a virtual link: a rate, a delay, and a bounded buffer that refuses like a full pipe.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use shuttle_proto::Instant;
+
+/// What one direction is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire {
+    /// Bytes per second.
+    pub rate: u64,
+    /// From the end of sending to arrival.
+    pub delay: Duration,
+    /// Bytes that wait for the wire before it refuses more.
+    pub buffer: usize,
+}
+
+impl Wire {
+    pub fn new(megabits: f64, delay: Duration, buffer: usize) -> Self {
+        Self { rate: (megabits * 125_000.0) as u64, delay, buffer }
+    }
+}
+
+pub struct Pipe {
+    pub wire: Wire,
+    /// When the last byte accepted so far has left.
+    busy_until: Instant,
+    /// Pieces with their times of leaving and of arrival.
+    pieces: VecDeque<(Instant, Instant, Vec<u8>)>,
+    refused: bool,
+    /// Bytes taken so far.
+    pub taken: u64,
+}
+
+impl Pipe {
+    pub fn new(wire: Wire) -> Self {
+        Self { wire, busy_until: Instant::default(), pieces: VecDeque::new(), refused: false, taken: 0 }
+    }
+
+    /// Bytes that wait for the wire.
+    pub fn queued(&self, now: Instant) -> usize {
+        (self.busy_until.since(now).as_micros() as u64 * self.wire.rate / 1_000_000) as usize
+    }
+
+    /// Takes a part of `bytes`, as a nonblocking write does.
+    pub fn write(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        let room = self.wire.buffer.saturating_sub(self.queued(now));
+        let count = room.min(bytes.len());
+        self.refused = count < bytes.len();
+        // Pieces of at most a segment, so that a large write does not arrive all at its end.
+        for piece in bytes[..count].chunks(1400) {
+            let micros = (piece.len() as u64 * 1_000_000).div_ceil(self.wire.rate);
+            self.busy_until = self.busy_until.max(now) + Duration::from_micros(micros);
+            self.pieces.push_back((self.busy_until, self.busy_until + self.wire.delay, piece.to_vec()));
+        }
+        self.taken += count as u64;
+        count
+    }
+
+    pub fn arrived(&mut self, now: Instant) -> Option<Vec<u8>> {
+        let due = self.pieces.front().is_some_and(|&(_, arrival, _)| arrival <= now);
+        due.then(|| self.pieces.pop_front()).flatten().map(|(_, _, bytes)| bytes)
+    }
+
+    pub fn cut(&mut self) {
+        self.pieces.clear();
+        self.busy_until = Instant::default();
+        self.refused = false;
+    }
+
+    /// The next arrival, or the next moment at which a refused writer finds room.
+    pub fn next(&self, now: Instant) -> Option<Instant> {
+        let arrival = self.pieces.front().map(|&(_, arrival, _)| arrival);
+        let room = self.pieces.iter().map(|&(leaving, _, _)| leaving).find(|&leaving| leaving > now);
+        arrival.into_iter().chain(room.filter(|_| self.refused)).min()
+    }
+}
