@@ -21,6 +21,8 @@ use firewall::policy::Rule;
 use crate::transport::Remote;
 use arguments::{Arguments, Verb};
 
+pub use remote::{parse_remote, remote_in_full};
+
 /// How connections are intercepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -121,7 +123,7 @@ pub fn parse(
     words: Vec<OsString>,
     environment: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Invocation, Error> {
-    let first_is_verb = words.first().is_some_and(|word| is_verb(word));
+    let first_is_verb = words.first().is_some_and(is_verb);
     let words = if first_is_verb { words } else { expand::expand(words, environment)? };
     let arguments = Arguments::try_parse_from(std::iter::once(OsString::from("shuttle")).chain(words))?;
     if arguments.version {

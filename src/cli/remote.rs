@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use crate::transport::{Remote, SshRemote};
 
 /// Reads `[user@]host[:port]`, `[v6]:port`, `v6`, `exec:COMMAND`; nothing or `-` is this machine.
-pub(super) fn parse(text: &str) -> Result<Remote, String> {
+pub fn parse_remote(text: &str) -> Result<Remote, String> {
     // A line of an argument file may read `-r host`: the blank is part of the value then.
     let text = text.trim();
     if text.is_empty() || text == "-" {
@@ -19,6 +19,17 @@ pub(super) fn parse(text: &str) -> Result<Remote, String> {
         return Ok(Remote::Exec(command.into()));
     }
     parse_ssh(text).map(Remote::Ssh)
+}
+
+/// The one spelling of a remote, which [`parse_remote`] reads back.
+pub fn remote_in_full(remote: &Remote) -> String {
+    let Remote::Ssh(SshRemote { user, host, port }) = remote else { return remote.to_string() };
+    let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    match port {
+        Some(port) if host.contains(':') => format!("{user}[{host}]:{port}"),
+        Some(port) => format!("{user}{host}:{port}"),
+        None => format!("{user}{host}"),
+    }
 }
 
 fn parse_ssh(text: &str) -> Result<SshRemote, String> {
@@ -118,7 +129,11 @@ mod tests {
             ("", Remote::Local),
             ("-", Remote::Local),
         ] {
-            assert_eq!(parse(text), Ok(expected), "{text:?}");
+            assert_eq!(parse_remote(text), Ok(expected.clone()), "{text:?}");
+            if expected != Remote::Local {
+                let full = remote_in_full(&expected);
+                assert_eq!(parse_remote(&full), Ok(expected), "{text:?} in full is {full:?}");
+            }
         }
     }
 
@@ -136,14 +151,14 @@ mod tests {
             ("user@", "expected"),
             ("two words", "expected"),
         ] {
-            let error = parse(text).expect_err(text);
+            let error = parse_remote(text).expect_err(text);
             assert!(error.contains(word), "{text:?}: {error}");
         }
     }
 
     #[test]
     fn a_password_is_refused_and_not_repeated() {
-        let error = parse("user:hunter2@host").unwrap_err();
+        let error = parse_remote("user:hunter2@host").unwrap_err();
         assert!(error.contains("ssh asks"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
@@ -151,19 +166,19 @@ mod tests {
     #[test]
     fn nothing_that_ssh_would_take_for_an_option_passes() {
         for text in ["-oProxyCommand=id", "-oProxyCommand=id@host", "user@-oProxyCommand=id"] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(parse_remote(text).is_err(), "{text}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in ".{0,60}") {
-            let _ = parse(&text);
+            let _ = parse_remote(&text);
         }
 
         #[test]
         fn no_text_of_its_own_letters_makes_the_parser_panic(text in r"[a\[\]:@%0-9.\-exc/ ]{0,24}") {
-            let _ = parse(&text);
+            let _ = parse_remote(&text);
         }
     }
 }

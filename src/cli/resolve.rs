@@ -6,13 +6,14 @@ use firewall::policy::{Action, Rule};
 
 use super::arguments::Arguments;
 use super::listen::Listen;
+use super::remote::parse_remote;
 use super::subnet::Subnet;
-use super::{Error, Method, Notice, Settings, remote};
+use super::{Error, Method, Notice, Settings};
 
 /// Checks what costs nothing first, so that a typing error is told before names are looked up.
 pub(super) fn resolve(arguments: Arguments) -> Result<Settings, Error> {
     refuse_unsupported(&arguments)?;
-    let remote = remote::parse(arguments.remote.as_deref().unwrap_or_default()).map_err(Error::Usage)?;
+    let remote = parse_remote(arguments.remote.as_deref().unwrap_or_default()).map_err(Error::Usage)?;
     let ssh_command = parse_ssh_command(&arguments.ssh_cmd)?;
     let method = parse_method(&arguments.method)?;
     let listen = match &arguments.listen {
