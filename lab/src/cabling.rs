@@ -11,9 +11,9 @@ use crate::topology::{LinkPlan, Topology};
 /// Figures compare only under one congestion control; a route may name it where the sysctl may not be written.
 const CUBIC: &str = "congctl cubic";
 
-/// The lines that make the cables; they run on the first end of each. `holders` are the hosts' process numbers.
+/// The lines that make the plain cables; they run on the first end of each. `holders` are the hosts' process numbers.
 pub(crate) fn cables(host: &str, links: &[LinkPlan], holders: &HashMap<String, u32>) -> Vec<String> {
-    let made_here = links.iter().filter(|link| link.ends[0] == host);
+    let made_here = links.iter().filter(|link| link.ends[0] == host && link.wan.is_none());
     made_here
         .map(|link| {
             format!(
@@ -42,6 +42,10 @@ pub(crate) fn addresses(host: &str, topology: &Topology) -> Vec<String> {
         let (v4, v6) = (link.address_v4(end), link.address_v6(end));
         lines.push(format!("addr add {v4}/24 dev {interface} noprefixroute"));
         lines.push(format!("addr add {v6}/64 dev {interface} nodad noprefixroute"));
+        if link.wan.is_some() {
+            // The kernel's own chatter would take its share of the seeded losses.
+            lines.push(format!("link set {interface} multicast off addrgenmode none"));
+        }
         lines.push(format!("link set {interface} up"));
         lines.push(format!("route add {}/24 dev {interface} src {v4} {CUBIC}", link.v4));
         lines.push(format!("route add {}/64 dev {interface} {CUBIC}", link.v6));

@@ -10,6 +10,7 @@ use crate::host::Host;
 use crate::keeper::{self, Keeper};
 use crate::services::Services;
 use crate::topology::{HostPlan, LinkPlan, Topology};
+use crate::wan::{Wan, WanLine};
 use crate::{cabling, login};
 
 /// A private internet that lives as long as this value.
@@ -18,6 +19,7 @@ use crate::{cabling, login};
 #[derive(Debug)]
 pub struct Lab {
     services: Vec<Services>,
+    wans: Vec<WanLine>,
     hosts: Vec<Host>,
     login: String,
     user_login: String,
@@ -68,6 +70,16 @@ impl Lab {
     /// All hosts, in the topology's order.
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
+    }
+
+    /// The line between the client and its first hop; panics when the lab was built without one.
+    pub fn wan(&self) -> &WanLine {
+        self.wans.first().expect("the lab was built without a WAN line")
+    }
+
+    /// All wide-area lines, in the order of the topology's links.
+    pub fn wans(&self) -> &[WanLine] {
+        &self.wans
     }
 
     /// `root@` the server's IPv4 address.
@@ -122,6 +134,17 @@ impl Builder {
         self
     }
 
+    /// Makes the client's line a wide-area line, alike in both directions.
+    pub fn wan(self, wan: Wan) -> Self {
+        self.wan_with(wan, wan)
+    }
+
+    /// Makes the client's line a wide-area line with conditions for each direction.
+    pub fn wan_with(mut self, up: Wan, down: Wan) -> Self {
+        self.topology.links[0].wan = Some([up, down]);
+        self
+    }
+
     /// Builds the lab; everything listens when this returns.
     pub fn build(self) -> Result<Lab, Error> {
         let topology = self.topology;
@@ -147,6 +170,13 @@ impl Builder {
         for host in &hosts {
             cabling::carry_out(host, &cabling::cables(host.name(), &topology.links, &holders))?;
         }
+        let find = |name: &String| hosts.iter().find(|host| host.name() == name).expect("checked above");
+        let mut wans = Vec::new();
+        for link in &topology.links {
+            if let Some(conditions) = link.wan {
+                wans.push(WanLine::lay(link, conditions, [find(&link.ends[0]), find(&link.ends[1])])?);
+            }
+        }
         for host in &hosts {
             cabling::carry_out(host, &cabling::addresses(host.name(), &topology))?;
         }
@@ -169,6 +199,7 @@ impl Builder {
             ssh_command: format!("ssh -F {}", ssh_config.display()),
             ssh_config,
             services,
+            wans,
             hosts,
             directory,
             _keeper: keeper,

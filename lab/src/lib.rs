@@ -27,6 +27,13 @@
 //! // Sockets of our own, opened on the client.
 //! let echo = (lab.inner().address_v4(), port::ECHO);
 //! let stream = lab.client().inside(|| std::net::TcpStream::connect(echo))?;
+//!
+//! // A wide-area line between client and server: 40 ms round trip, 20 Mbit/s, a buffer of one second.
+//! use std::time::Duration;
+//! let far = lab::Wan::new(Duration::from_millis(40), 20).buffer_time(Duration::from_secs(1));
+//! let lab = Lab::builder().wan(far).build()?;
+//! lab.wan().cut();
+//! lab.wan().mend();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -39,6 +46,7 @@
 //! | `login`     | keys, sshd and ssh configuration                                |
 //! | `host`      | the ways into a host: commands and closures                     |
 //! | `services`  | what the inner hosts serve                                      |
+//! | `wan`       | a line with delay, rate, buffer, loss and a cut switch          |
 
 mod cabling;
 mod error;
@@ -48,6 +56,7 @@ mod lab;
 mod login;
 pub mod services;
 mod topology;
+pub mod wan;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -56,6 +65,7 @@ pub use host::{ALICE, Host};
 pub use lab::{Builder, Lab};
 pub use services::{PAGE, pattern, port};
 pub use topology::{HostPlan, LinkPlan};
+pub use wan::{Wan, WanLine};
 
 /// What lies behind the default server, as shuttle's arguments: its IPv4 part.
 pub const INNER_V4: &str = "10.20.0.0/16";

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::error::Error;
+use crate::wan::Wan;
 
 /// One computer of the lab.
 #[derive(Clone, Debug)]
@@ -57,17 +58,24 @@ pub struct LinkPlan {
     pub(crate) v4: Ipv4Addr,
     pub(crate) v6: Ipv6Addr,
     pub(crate) default_route: bool,
+    pub(crate) wan: Option<[Wan; 2]>,
 }
 
 impl LinkPlan {
     /// Joins two hosts by a network given by its first (all-zero) addresses.
     pub fn new(first: &str, second: &str, v4: Ipv4Addr, v6: Ipv6Addr) -> Self {
-        Self { ends: [first.to_owned(), second.to_owned()], v4, v6, default_route: false }
+        Self { ends: [first.to_owned(), second.to_owned()], v4, v6, default_route: false, wan: None }
     }
 
     /// The first end sends everything it has no other route for to the second end.
     pub fn default_route(mut self) -> Self {
         self.default_route = true;
+        self
+    }
+
+    /// Makes it a wide-area line, whose conditions are given for the way from the first end to the second and back.
+    pub fn wan(mut self, up: Wan, down: Wan) -> Self {
+        self.wan = Some([up, down]);
         self
     }
 
