@@ -31,6 +31,8 @@ const STARTUP_GAIN: u64 = 289;
 const DRAIN_GAIN: u64 = 35;
 const CRUISE_GAINS: [u64; 8] = [125, 75, 100, 100, 100, 100, 100, 100];
 const LIMIT_GAIN: u64 = 200;
+/// While more is in flight than the link and half the slack hold, a queue stands: let it drain.
+const STANDING_QUEUE_GAIN: u64 = 85;
 
 /// What was known when bytes were handed to the link.
 #[derive(Clone, Copy, Debug)]
@@ -252,8 +254,8 @@ impl Inflight {
     }
 
     /// When the pacing allows the next frame; in the past when it does now.
-    pub(crate) fn next_send(&mut self, now: Instant) -> Instant {
-        let Some(rate) = self.pacing_rate() else { return now };
+    pub(crate) fn next_send(&mut self, now: Instant, outstanding: u64) -> Instant {
+        let Some(rate) = self.pacing_rate(outstanding) else { return now };
         let passed = now.since(self.tokens_at).as_micros() as u64;
         self.tokens_at = now;
         let burst =
@@ -267,10 +269,11 @@ impl Inflight {
         now + Duration::from_micros(missing * 1_000_000 / rate + 1)
     }
 
-    fn pacing_rate(&self) -> Option<u64> {
+    fn pacing_rate(&self, outstanding: u64) -> Option<u64> {
         let gain = match self.phase {
             Phase::Startup { .. } => STARTUP_GAIN,
             Phase::Drain => DRAIN_GAIN,
+            Phase::Cruise { .. } if outstanding > self.content(SLACK_MICROS / 2) => STANDING_QUEUE_GAIN,
             Phase::Cruise { turn, .. } => CRUISE_GAINS[turn],
         };
         let rate = self.rate() * gain / 100;

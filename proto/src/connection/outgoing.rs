@@ -26,7 +26,7 @@ impl Connection {
             link.inflight.on_application_limited(self.ring.committed(), self.ring.outstanding());
             return None;
         };
-        let next = link.inflight.next_send(now);
+        let next = link.inflight.next_send(now, self.ring.outstanding());
         if next > now {
             link.paced_until = Some(next);
             return None;

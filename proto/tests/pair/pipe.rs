@@ -24,8 +24,8 @@ impl Wire {
 
 pub struct Pipe {
     pub wire: Wire,
-    /// When the last byte accepted so far has left.
-    busy_until: Instant,
+    /// When the last byte accepted so far has left, in nanoseconds: small pieces must not cost more.
+    busy_until: u64,
     /// Pieces with their times of leaving and of arrival.
     pieces: VecDeque<(Instant, Instant, Vec<u8>)>,
     refused: bool,
@@ -35,24 +35,27 @@ pub struct Pipe {
 
 impl Pipe {
     pub fn new(wire: Wire) -> Self {
-        Self { wire, busy_until: Instant::default(), pieces: VecDeque::new(), refused: false, taken: 0 }
+        Self { wire, busy_until: 0, pieces: VecDeque::new(), refused: false, taken: 0 }
     }
 
     /// Bytes that wait for the wire.
     pub fn queued(&self, now: Instant) -> usize {
-        (self.busy_until.since(now).as_micros() as u64 * self.wire.rate / 1_000_000) as usize
+        (self.busy_until.saturating_sub(now.micros() * 1000) * self.wire.rate / 1_000_000_000) as usize
     }
 
     /// Takes a part of `bytes`, as a nonblocking write does.
     pub fn write(&mut self, now: Instant, bytes: &[u8]) -> usize {
         let room = self.wire.buffer.saturating_sub(self.queued(now));
+        // As a pipe or socket: it asks for more only once a good part is free.
+        let room = if self.refused && room < self.low_water() { 0 } else { room };
         let count = room.min(bytes.len());
         self.refused = count < bytes.len();
         // Pieces of at most a segment, so that a large write does not arrive all at its end.
         for piece in bytes[..count].chunks(1400) {
-            let micros = (piece.len() as u64 * 1_000_000).div_ceil(self.wire.rate);
-            self.busy_until = self.busy_until.max(now) + Duration::from_micros(micros);
-            self.pieces.push_back((self.busy_until, self.busy_until + self.wire.delay, piece.to_vec()));
+            let nanos = piece.len() as u64 * 1_000_000_000 / self.wire.rate;
+            self.busy_until = self.busy_until.max(now.micros() * 1000) + nanos;
+            let leaving = Instant::from_micros(self.busy_until.div_ceil(1000));
+            self.pieces.push_back((leaving, leaving + self.wire.delay, piece.to_vec()));
         }
         self.taken += count as u64;
         count
@@ -65,14 +68,19 @@ impl Pipe {
 
     pub fn cut(&mut self) {
         self.pieces.clear();
-        self.busy_until = Instant::default();
+        self.busy_until = 0;
         self.refused = false;
     }
 
     /// The next arrival, or the next moment at which a refused writer finds room.
     pub fn next(&self, now: Instant) -> Option<Instant> {
         let arrival = self.pieces.front().map(|&(_, arrival, _)| arrival);
-        let room = self.pieces.iter().map(|&(leaving, _, _)| leaving).find(|&leaving| leaving > now);
-        arrival.into_iter().chain(room.filter(|_| self.refused)).min()
+        let over = (self.queued(now) + self.low_water()).saturating_sub(self.wire.buffer) as u64;
+        let room = now + Duration::from_micros(over * 1_000_000 / self.wire.rate + 1);
+        arrival.into_iter().chain(self.refused.then_some(room)).min()
+    }
+
+    fn low_water(&self) -> usize {
+        (self.wire.buffer / 2).min(4096)
     }
 }
