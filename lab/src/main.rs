@@ -1,12 +1,16 @@
 //! `lab`: a playground and a demonstration in shuttle's private internet.
 
+mod demo;
+
 use std::error::Error;
 use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 
 use lab::Lab;
 
 const USAGE: &str = "usage: lab shell [HOST]   a shell on a host of a new lab (client, server, inner)
+       lab demo [SHUTTLE] the main job, shown step by step with the shuttle beside this program, or another
        lab hold           builds a lab, says where it is, and keeps it until its input ends";
 
 fn main() -> ExitCode {
@@ -15,6 +19,8 @@ fn main() -> ExitCode {
     let done = match words[..] {
         ["shell"] => shell("client"),
         ["shell", host] => shell(host),
+        ["demo"] => demo::beside_us().and_then(|shuttle| demo::run(&shuttle)),
+        ["demo", shuttle] => demo::run(Path::new(shuttle)),
         ["hold"] => hold(),
         _ => {
             eprintln!("{USAGE}");
@@ -32,6 +38,9 @@ fn main() -> ExitCode {
 
 fn shell(name: &str) -> Result<(), Box<dyn Error>> {
     let lab = Lab::new()?;
+    if !lab.hosts().iter().any(|host| host.name() == name) {
+        return Err(format!("there is no host {name}").into());
+    }
     for host in lab.hosts() {
         println!("{:8} {:16} {}", host.name(), host.address_v4(), host.address_v6());
     }
