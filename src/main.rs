@@ -1,2 +1,125 @@
 //! The program: errors become exit codes here.
-fn main() {}
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use shuttle::cli::arguments::Verb;
+use shuttle::cli::{self, Invocation, Notice, Settings, exit};
+use shuttle::control::verbs;
+use shuttle::daemon::{self, background::Ready, log};
+
+fn main() -> ExitCode {
+    match cli::from_process() {
+        Ok(Invocation::Run(settings)) => run(*settings),
+        Ok(Invocation::Verb(verb)) => obey(verb),
+        Ok(Invocation::Version { detailed }) => match print_version(detailed) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail_to_print(error),
+        },
+        Err(error) => refuse(error),
+    }
+}
+
+/// The main job.
+fn run(settings: Settings) -> ExitCode {
+    // With -D, stderr until the terminal is left: what goes wrong before is seen.
+    let syslog = settings.syslog && !settings.daemonize;
+    let ended = Ready::prepare(&settings).and_then(|ready| {
+        log::start(settings.verbose, syslog);
+        tell(&settings.notices);
+        run_to_end(settings, ready)
+    });
+    let Err(error) = ended else { return ExitCode::SUCCESS };
+    log::start(0, syslog);
+    tracing::error!("{error:#}");
+    if syslog {
+        eprintln!("shuttle: {error:#}");
+    }
+    exit::FATAL.into()
+}
+
+fn tell(notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::Warning(text) => tracing::warn!("{text}"),
+            Notice::Remark(text) => tracing::debug!("{text}"),
+        }
+    }
+}
+
+fn run_to_end(settings: Settings, ready: Ready) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let ended = runtime.block_on(daemon::run(settings, ready));
+    // Only now do the control connections close, and a name being looked up must not hold us.
+    runtime.shutdown_background();
+    ended.map(|_| ())
+}
+
+fn obey(verb: Verb) -> ExitCode {
+    let done = match verb {
+        Verb::Status { which, json } => verbs::status(&which, json, &mut std::io::stdout().lock()),
+        Verb::Stop { which, all } => verbs::stop(&which, all),
+        Verb::Cleanup | Verb::Helper => {
+            eprintln!("shuttle: this build has no firewall helper");
+            return exit::FATAL.into();
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(verbs::Error::Output(error)) => fail_to_print(error),
+        Err(error) => {
+            eprintln!("shuttle: {error}");
+            let status = match error {
+                verbs::Error::NoneRuns | verbs::Error::NoneCalled(..) => exit::NO_SHUTTLE,
+                verbs::Error::Several(_) | verbs::Error::Remote(_) => exit::USAGE,
+                _ => exit::FATAL,
+            };
+            status.into()
+        }
+    }
+}
+
+fn print_version(detailed: bool) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "shuttle {}", env!("CARGO_PKG_VERSION"))?;
+    if detailed {
+        writeln!(output, "agents embedded: none")?;
+    }
+    Ok(())
+}
+
+/// A reader that has seen enough (`shuttle status | head -1`) is no failure.
+fn fail_to_print(error: std::io::Error) -> ExitCode {
+    if error.kind() == ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("shuttle: cannot write: {error}");
+    exit::FATAL.into()
+}
+
+fn refuse(error: cli::Error) -> ExitCode {
+    match error {
+        // Help goes to stdout and is no failure.
+        cli::Error::Clap(error) if !error.use_stderr() => match error.print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail_to_print(error),
+        },
+        cli::Error::Clap(error) => {
+            let text = error.render().to_string();
+            eprint!("shuttle: {}", text.strip_prefix("error: ").unwrap_or(&text));
+            exit::USAGE.into()
+        }
+        cli::Error::Usage(text) => {
+            eprintln!("shuttle: {text}");
+            exit::USAGE.into()
+        }
+        cli::Error::Environment(text) => {
+            eprintln!("shuttle: {text}");
+            exit::FATAL.into()
+        }
+    }
+}

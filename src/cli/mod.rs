@@ -4,6 +4,7 @@
 //! are, [`resolve`] makes [`Settings`] of them with the help of [`subnet`], [`remote`] and [`listen`].
 
 pub mod arguments;
+pub mod exit;
 mod expand;
 mod listen;
 mod remote;
