@@ -1,0 +1,3 @@
+//! What shuttle's build script and `cargo xtask` share.
+
+pub mod agents;
