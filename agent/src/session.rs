@@ -213,11 +213,14 @@ impl<'link, 'fd> Session<'link, 'fd> {
             let Some((id, buffer)) = self.connection.reserve(now) else { return };
             let stream = self.streams.get_mut(id.index()).and_then(Option::as_mut);
             match stream.map_or(Received::Nothing, |stream| stream.receive(buffer)) {
-                Received::Bytes(count) => {
-                    self.connection.commit(now, id, count);
+                Received::Bytes { count, more } => {
+                    self.connection.commit(id, count);
+                    if !more {
+                        self.connection.unready(id);
+                    }
                     filled += count;
                 }
-                Received::Nothing => self.connection.commit(now, id, 0),
+                Received::Nothing => self.connection.commit(id, 0),
                 Received::End => {
                     self.connection.finish(id);
                     self.settle(id);

@@ -49,8 +49,8 @@ enum Writing {
 
 /// What reading brought.
 pub(crate) enum Received {
-    /// So many bytes.
-    Bytes(usize),
+    /// So many bytes, and whether there may be more.
+    Bytes { count: usize, more: bool },
     /// Nothing now.
     Nothing,
     /// The target sends no more.
@@ -139,7 +139,7 @@ impl Stream {
                 if count < buffer.len() && self.reading == Reading::Ready {
                     self.reading = Reading::Quiet;
                 }
-                Received::Bytes(count)
+                Received::Bytes { count, more: self.reading != Reading::Quiet }
             }
             (Err(Errno::AGAIN), _) => {
                 self.reading = Reading::Quiet;

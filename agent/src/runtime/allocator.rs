@@ -62,8 +62,8 @@ fn class_of(layout: Layout) -> Option<usize> {
 // SAFETY: pieces are handed out once until they are given back; sizes and alignments are powers of two.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: one thread, and no reference outlives the call.
         match class_of(layout) {
+            // SAFETY: one thread, and no reference outlives the call.
             Some(class) => unsafe { (*self.0.get()).take(class) },
             None => map(pages(layout.size())),
         }
@@ -81,8 +81,8 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: one thread; the layout is that of the allocation, so it says where it came from.
         match class_of(layout) {
+            // SAFETY: one thread; the layout is that of the allocation, so it says where it came from.
             Some(class) => unsafe { (*self.0.get()).give_back(memory, class) },
             None => unmap(memory, pages(layout.size())),
         }
