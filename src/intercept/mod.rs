@@ -1,1 +1,3 @@
 //! Accepts redirected connections and finds their original destination.
+
+pub mod tcp;

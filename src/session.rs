@@ -1,1 +1,0 @@
-//! The relation to one remote: opens streams, relays sockets, counts.

@@ -1,0 +1,128 @@
+//! One intercepted connection and its stream: what the socket refuses waits here, within the window.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A socket on its stream's behalf.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    socket: TcpStream,
+    /// Adds the stream to the wake list.
+    waker: Waker,
+    /// Received, and not taken by the socket yet; at most the stream's window.
+    backlog: VecDeque<u8>,
+    /// The peer sends no more: the socket is shut down for writing after the backlog.
+    finishing: bool,
+    /// The socket was shut down for writing.
+    finished: bool,
+    /// The application sends no more.
+    at_end: bool,
+}
+
+/// What became of bytes that were given to the socket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It took this many now; the rest waits.
+    Taken(usize),
+    /// The application is gone.
+    Gone,
+}
+
+impl Relay {
+    pub(crate) fn new(socket: TcpStream, waker: Waker) -> Self {
+        Self { socket, waker, backlog: VecDeque::new(), finishing: false, finished: false, at_end: false }
+    }
+
+    /// Whether the application has bytes, or an end, to be read; if not, the wake list will know.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.at_end && self.socket.poll_read_ready(&mut Context::from_waker(&self.waker)).is_ready()
+    }
+
+    /// Reads into the send ring; `Ok(0)` is the application's end, `Pending` nothing for now.
+    pub(crate) fn read(&mut self, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.at_end {
+            return Poll::Pending;
+        }
+        let mut buffer = ReadBuf::new(room);
+        let mut cx = Context::from_waker(&self.waker);
+        let outcome = Pin::new(&mut self.socket).poll_read(&mut cx, &mut buffer);
+        outcome.map_ok(|()| {
+            self.at_end = buffer.filled().is_empty();
+            buffer.filled().len()
+        })
+    }
+
+    /// Gives received bytes to the socket, and keeps what it refuses.
+    pub(crate) fn give(&mut self, bytes: &[u8]) -> Given {
+        let mut taken = 0;
+        if self.backlog.is_empty() {
+            match self.write(bytes) {
+                Ok(count) => taken = count,
+                Err(_) => return Given::Gone,
+            }
+        }
+        self.backlog.extend(&bytes[taken..]);
+        Given::Taken(taken)
+    }
+
+    /// Tries the backlog again; then the end, if the peer has sent it.
+    pub(crate) fn flush(&mut self) -> Given {
+        let mut taken = 0;
+        while !self.backlog.is_empty() {
+            let mut backlog = std::mem::take(&mut self.backlog);
+            let outcome = self.write(backlog.as_slices().0);
+            if let Ok(count) = outcome {
+                backlog.drain(..count);
+                taken += count;
+            }
+            // An idle stream keeps no buffer.
+            self.backlog = if backlog.is_empty() { VecDeque::new() } else { backlog };
+            match outcome {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => return Given::Gone,
+            }
+        }
+        if self.finishing && self.backlog.is_empty() && !self.finished {
+            self.finished = true;
+            // ENOTCONN: the application is gone, which the next read or write tells.
+            let _ = SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
+        }
+        Given::Taken(taken)
+    }
+
+    /// The peer sends no more.
+    pub(crate) fn finish(&mut self) -> Given {
+        self.finishing = true;
+        self.flush()
+    }
+
+    /// Whether both directions have ended and everything is delivered.
+    pub(crate) fn is_done(&self) -> bool {
+        self.finished && self.at_end
+    }
+
+    /// Closes the connection so that the application sees a reset, not an end.
+    pub(crate) fn abort(self) {
+        super::reset(&self.socket);
+    }
+
+    /// Writes until the socket takes no more, so that the wake list hears when it does again.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(&self.waker);
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match Pin::new(&mut self.socket).poll_write(&mut cx, &bytes[taken..]) {
+                Poll::Ready(outcome) => taken += outcome?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(taken)
+    }
+}
