@@ -8,9 +8,13 @@
 //! | [`ruleset`] | the policy as tables, chains and rules: plain values |
 //! | [`text`] | a ruleset as `nft list` would show it |
 //! | [`nft`] | the backend: loads a ruleset over netlink, owned by the socket |
+//! | [`helper`] | the root process that holds it all and undoes it at the end |
+//! | [`client`] | the caller's side of the helper |
 
 #![warn(unreachable_pub)]
 
+pub mod client;
+pub mod helper;
 pub mod nft;
 pub mod policy;
 pub mod precedence;

@@ -156,12 +156,7 @@ fn try_out(netlink: &Netlink, owned: bool, cgroup: Option<Cgroup>) -> Result<(),
 }
 
 /// One transaction: table and chains are made unless they are there, then emptied and filled.
-fn load(
-    netlink: &Netlink,
-    ruleset: &Ruleset,
-    owned: bool,
-    afterwards: Afterwards,
-) -> Result<(), NftError> {
+fn load(netlink: &Netlink, ruleset: &Ruleset, owned: bool, afterwards: Afterwards) -> Result<(), NftError> {
     let mut batch = Batch::new();
     let table = OwnTable::new(&ruleset.table, owned);
     batch.add(&table, MsgType::Add, || format!("add table inet {}", ruleset.table));
