@@ -25,10 +25,13 @@ fn main() -> ExitCode {
 fn run(settings: Settings) -> ExitCode {
     // With -D, stderr until the terminal is left: what goes wrong before is seen.
     let syslog = settings.syslog && !settings.daemonize;
-    log::start(settings.verbose, syslog);
-    tell(&settings.notices);
-    let ended = Ready::prepare(&settings).and_then(|ready| run_to_end(settings, ready));
+    let ended = Ready::prepare(&settings).and_then(|ready| {
+        log::start(settings.verbose, syslog);
+        tell(&settings.notices);
+        run_to_end(settings, ready)
+    });
     let Err(error) = ended else { return ExitCode::SUCCESS };
+    log::start(0, syslog);
     tracing::error!("{error:#}");
     if syslog {
         eprintln!("shuttle: {error:#}");

@@ -36,8 +36,7 @@ impl Server {
         Self::bind_in(&place::create()?, calls)
     }
 
-    /// Listens in `directory`, which must be this user's own.
-    pub fn bind_in(directory: &Path, calls: mpsc::Sender<Call>) -> Result<Self> {
+    pub(super) fn bind_in(directory: &Path, calls: mpsc::Sender<Call>) -> Result<Self> {
         place::create_private(directory)?;
         client::sweep(directory);
         let path = directory.join(format!("{}.sock", std::process::id()));

@@ -1,0 +1,6 @@
+//! Starting an agent over real shells, a real ssh and a real sshd.
+
+mod faults;
+mod kit;
+mod shells;
+mod ssh;
