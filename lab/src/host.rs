@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -21,6 +22,15 @@ pub const ALICE: u32 = 4711;
 #[derive(Clone, Debug)]
 pub struct Host {
     shared: Arc<Shared>,
+}
+
+/// A process on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// As the machine numbers it.
+    pub pid: u32,
+    /// The kernel's short name for it.
+    pub name: String,
 }
 
 #[derive(Debug)]
@@ -123,6 +133,20 @@ impl Host {
             });
             entered.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// The living processes on this host but the one that holds it: of sshd, of commands, of whatever they started.
+    pub fn processes(&self) -> Vec<Process> {
+        let network = self.shared.net.metadata().map(|data| data.ino()).ok();
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let here = |pid: &u32| {
+            // The link cannot be followed once the process has ended, also when nobody has waited for it yet.
+            let theirs = std::fs::metadata(format!("/proc/{pid}/ns/net")).map(|data| data.ino()).ok();
+            theirs.is_some() && theirs == network && *pid != self.shared.holder
+        };
+        let name = |pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        numbers.filter(here).map(|pid| Process { pid, name: name(pid).trim_end().to_owned() }).collect()
     }
 
     /// Adds a user with a login shell of choice; the lab's key logs in as everyone. The home is `/run/home/<name>`.

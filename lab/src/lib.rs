@@ -61,7 +61,7 @@ pub mod wan;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub use error::Error;
-pub use host::{ALICE, Host};
+pub use host::{ALICE, Host, Process};
 pub use lab::{Builder, Lab};
 pub use services::{PAGE, pattern, port};
 pub use topology::{HostPlan, LinkPlan};

@@ -105,3 +105,21 @@ fn a_command_starts_in_the_callers_directory_and_sees_only_its_hosts_network() {
     assert_eq!(lab.server().check("ls /tmp | wc -l").unwrap().trim(), "0");
     assert!(lab.client().check("cat /sys/fs/cgroup/cgroup.controllers").is_ok());
 }
+
+#[test]
+fn the_processes_of_a_host_are_told_from_those_of_the_others() {
+    let lab = Lab::new().unwrap();
+    let mut child = lab.client().command("sleep").arg("1000").spawn().unwrap();
+    // Between fork and exec it is not there yet.
+    while lab.client().processes().iter().all(|process| process.name != "sleep") {
+        std::thread::yield_now();
+    }
+    let names =
+        |name: &str| lab.host(name).processes().into_iter().map(|process| process.name).collect::<Vec<_>>();
+    assert_eq!(names("client"), ["sleep"]);
+    assert_eq!(names("server"), ["sshd"]);
+    assert_eq!(names("inner"), Vec::<String>::new());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(names("client"), Vec::<String>::new());
+}
