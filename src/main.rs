@@ -25,13 +25,10 @@ fn main() -> ExitCode {
 fn run(settings: Settings) -> ExitCode {
     // With -D, stderr until the terminal is left: what goes wrong before is seen.
     let syslog = settings.syslog && !settings.daemonize;
-    let ended = Ready::prepare(&settings).and_then(|ready| {
-        log::start(settings.verbose, syslog);
-        tell(&settings.notices);
-        run_to_end(settings, ready)
-    });
+    log::start(settings.verbose, syslog);
+    tell(&settings.notices);
+    let ended = Ready::prepare(&settings).and_then(|ready| run_to_end(settings, ready));
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    log::start(0, syslog);
     tracing::error!("{error:#}");
     if syslog {
         eprintln!("shuttle: {error:#}");

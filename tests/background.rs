@@ -18,11 +18,13 @@ use shuttle::daemon::log;
 /// What the started process plays.
 const ROLE: &str = "BACKGROUND_TEST_ROLE";
 
+type Test = fn(&Path);
+
 fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let tests: [(&str, fn(&Path)); 6] = [
+    let tests: [(&str, Test); 6] = [
         ("the_command_returns_once_it_is_ready", the_command_returns_once_it_is_ready),
         ("the_background_process_has_left_the_terminal", the_background_process_has_left_the_terminal),
         ("a_failure_before_that_is_the_commands_own", a_failure_before_that_is_the_commands_own),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueHint};
 
 use super::sshuttle::SshuttleOptions;
 
@@ -18,7 +18,8 @@ Examples:
   shuttle stop                             end it
 
 Exit status:
-  0   ended as asked (Ctrl-C, SIGTERM, shuttle stop)
+  0   ended as asked (Ctrl-C, SIGTERM, shuttle stop); with -D, it runs
+  1   status or stop found no such shuttle
   2   the command line is wrong
   99  it did not work or broke off; the reason is on stderr, or in syslog with -D";
 
@@ -40,8 +41,10 @@ Arguments from elsewhere:
 A host that is called like a verb (status, stop, cleanup) can be given as a subnet with a dot at its
 end (status.) or after any option.";
 
-/// Reach everything that a host you can log in to can reach: TCP connections to the given subnets are
-/// opened from there. Nothing but a login and /bin/sh is needed on the host.
+/// Reach everything that a host you can log in to can reach
+///
+/// TCP connections of this machine to the given subnets are opened from that host. Nothing but a login and
+/// /bin/sh is needed there.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "shuttle",
@@ -76,7 +79,7 @@ pub struct Arguments {
 
     /// The host to reach it through: a name, an address or an alias of ssh's configuration, or
     /// exec:COMMAND. Without it, this machine itself, for trying things out
-    #[arg(short = 'r', long, value_name = "[USER@]HOST[:PORT]|exec:COMMAND", help_heading = "Through whom")]
+    #[arg(short = 'r', long, value_name = "[USER@]HOST[:PORT]|exec:COMMAND", value_hint = ValueHint::Hostname, help_heading = "Through whom")]
     pub remote: Option<String>,
 
     /// The ssh to use, with options: -e 'ssh -i key -J gateway'
@@ -104,7 +107,7 @@ pub struct Arguments {
     #[arg(long, help_heading = "How it runs")]
     pub syslog: bool,
 
-    /// Say more; -vv for every connection, -vvv for every step
+    /// Say more; -vv for every connection as well
     #[arg(short = 'v', long, action = ArgAction::Count, help_heading = "How it runs")]
     pub verbose: u8,
 

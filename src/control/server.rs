@@ -36,7 +36,8 @@ impl Server {
         Self::bind_in(&place::create()?, calls)
     }
 
-    pub(super) fn bind_in(directory: &Path, calls: mpsc::Sender<Call>) -> Result<Self> {
+    /// Listens in `directory`, which must be this user's own.
+    pub fn bind_in(directory: &Path, calls: mpsc::Sender<Call>) -> Result<Self> {
         place::create_private(directory)?;
         client::sweep(directory);
         let path = directory.join(format!("{}.sock", std::process::id()));

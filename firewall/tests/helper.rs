@@ -1,0 +1,220 @@
+//! The helper with a daemon before it and a real kernel behind it: what it does, and that nothing of it is
+//! left whoever dies.
+
+mod support;
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::interceptor::Interceptor;
+use support::{echoes, in_a_namespace, listing, run, serve, wait_until, who_answers};
+
+/// Everything that 10.0.0.0/8 and fd00::/16 are.
+const EVERYTHING: [&str; 3] = ["12300", "10.0.0.0/8", "fd00::/16"];
+const EXEMPT: [&str; 4] = ["--exempt", "12300", "10.0.0.0/8", "fd00::/16"];
+
+fn is_alive(process: Pid) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
+}
+
+/// The directory of the cgroup v2 that a process is in.
+fn cgroup_of(process: Pid) -> PathBuf {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|mount| mount.contains(" - cgroup2 ")).expect("cgroup v2 is mounted");
+    let cgroups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let path = cgroups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+    Path::new(mount.split(' ').nth(4).unwrap()).join(path)
+}
+
+fn state_file(interceptor: &Interceptor) -> PathBuf {
+    Path::new("/run/shuttle").join(format!("{}.json", interceptor.hello.table))
+}
+
+#[test]
+fn connections_are_redirected_and_keep_their_original_destination() {
+    in_a_namespace(|| {
+        let (_, accepted) = serve("near", "[::]:12300");
+        let interceptor = Interceptor::start(&EVERYTHING);
+        for destination in ["10.1.2.3:7", "[fd00::5]:7"] {
+            assert_eq!(who_answers(destination), "near");
+            let connection = accepted.recv().unwrap();
+            let socket = socket2::SockRef::from(&connection);
+            let destination: SocketAddr = destination.parse().unwrap();
+            let original = match destination {
+                SocketAddr::V4(_) => socket.original_dst_v4(),
+                SocketAddr::V6(_) => socket.original_dst_v6(),
+            };
+            assert_eq!(original.unwrap().as_socket(), Some(destination));
+        }
+        assert!(interceptor.stop().success());
+        assert_eq!(who_answers("10.1.2.3:7"), "far");
+        assert_eq!(who_answers("[fd00::5]:7"), "far");
+    });
+}
+
+#[test]
+fn connections_that_exist_already_and_local_ones_are_left_alone() {
+    in_a_namespace(|| {
+        let _near = serve("near", "[::]:12300");
+        let _local = serve("local", "[::]:7");
+        run("ip address add 10.99.0.1/32 dev lo");
+        let mut before = TcpStream::connect("10.1.2.3:7").unwrap();
+        let mut name = [0; 4];
+        std::io::Read::read_exact(&mut before, &mut name).unwrap();
+        assert_eq!(&name, b"far\n");
+        let interceptor = Interceptor::start(&EVERYTHING);
+        assert!(echoes(&mut before), "it has been cut");
+        assert_eq!(who_answers("10.1.2.3:7"), "near");
+        assert_eq!(who_answers("10.99.0.1:7"), "local");
+        assert_eq!(who_answers("127.0.0.1:7"), "local");
+        assert!(interceptor.stop().success());
+        assert!(echoes(&mut before), "it has been cut");
+    });
+}
+
+#[test]
+fn an_exempt_caller_is_not_redirected_while_others_are() {
+    in_a_namespace(|| {
+        let _near = serve("near", "[::]:12300");
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        assert_eq!(interceptor.hello.cannot_exempt, None);
+        let cgroup = cgroup_of(interceptor.daemon());
+        assert_eq!(cgroup.file_name().unwrap().to_str(), Some(interceptor.hello.table.as_str()));
+        for destination in ["10.1.2.3:7", "[fd00::5]:7"] {
+            assert_eq!(interceptor.who_answers(destination), "far");
+            assert_eq!(who_answers(destination), "near");
+        }
+        let state = state_file(&interceptor);
+        assert!(state.exists());
+        assert!(interceptor.stop().success());
+        assert!(!cgroup.exists());
+        assert!(!state.exists());
+    });
+}
+
+#[test]
+fn somebody_who_flushes_all_rules_does_not_flush_ours() {
+    in_a_namespace(|| {
+        let _near = serve("near", "[::]:12300");
+        let interceptor = Interceptor::start(&EVERYTHING);
+        assert!(interceptor.hello.owned);
+        run("nft flush ruleset");
+        assert_eq!(who_answers("10.1.2.3:7"), "near");
+        assert!(interceptor.stop().success());
+        assert_eq!(listing(), "");
+    });
+}
+
+#[test]
+fn two_stand_side_by_side_and_each_removes_its_own() {
+    in_a_namespace(|| {
+        let _one = serve("one", "[::]:12300");
+        let _two = serve("two", "[::]:12301");
+        let one = Interceptor::start(&["--exempt", "12300", "10.1.0.0/16"]);
+        let two = Interceptor::start(&["--exempt", "12301", "10.2.0.0/16"]);
+        assert_eq!(who_answers("10.1.0.1:7"), "one");
+        assert_eq!(who_answers("10.2.0.1:7"), "two");
+        assert!(one.stop().success());
+        assert_eq!(who_answers("10.1.0.1:7"), "far");
+        assert_eq!(who_answers("10.2.0.1:7"), "two");
+        assert!(two.stop().success());
+        assert_eq!(listing(), "");
+    });
+}
+
+#[test]
+fn a_killed_server_leaves_nothing_and_its_daemon_learns_of_it() {
+    in_a_namespace(|| {
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        let (cgroup, state) = (cgroup_of(interceptor.daemon()), state_file(&interceptor));
+        interceptor.kill(&[interceptor.server()]);
+        assert_eq!(interceptor.ended().code(), Some(1));
+        assert_eq!(listing(), "");
+        assert!(!cgroup.exists());
+        assert!(!state.exists());
+    });
+}
+
+#[test]
+fn a_killed_keeper_leaves_nothing() {
+    in_a_namespace(|| {
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        let (cgroup, server) = (cgroup_of(interceptor.daemon()), interceptor.server());
+        interceptor.kill(&[interceptor.keeper()]);
+        assert_eq!(interceptor.ended().code(), Some(1));
+        wait_until("the server has ended", || !is_alive(server));
+        assert_eq!(listing(), "");
+        assert!(!cgroup.exists());
+    });
+}
+
+#[test]
+fn a_killed_daemon_leaves_nothing() {
+    in_a_namespace(|| {
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        let (cgroup, server) = (cgroup_of(interceptor.daemon()), interceptor.server());
+        let keeper = interceptor.keeper();
+        interceptor.kill(&[interceptor.daemon()]);
+        wait_until("the helper has ended", || !is_alive(server) && !is_alive(keeper));
+        assert_eq!(listing(), "");
+        assert!(!cgroup.exists());
+    });
+}
+
+#[test]
+fn when_all_are_killed_at_once_no_rule_is_left_and_the_next_start_repairs_the_rest() {
+    in_a_namespace(|| {
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        let (cgroup, state) = (cgroup_of(interceptor.daemon()), state_file(&interceptor));
+        let all = [interceptor.keeper(), interceptor.server(), interceptor.daemon()];
+        interceptor.kill(&all);
+        wait_until("the kernel has removed the table", || listing().is_empty());
+        assert!(Interceptor::start(&EVERYTHING).stop().success());
+        assert!(!cgroup.exists());
+        assert!(!state.exists());
+    });
+}
+
+#[test]
+fn a_table_that_a_dead_run_left_without_owner_is_removed_and_others_are_not() {
+    in_a_namespace(|| {
+        let live = std::process::Command::new("sleep").arg("1000").spawn();
+        let mut live = live.expect("sleep is installed");
+        // The number of its helper has passed to another program meanwhile.
+        run(&format!("nft add table inet shuttle-{}", live.id()));
+        run("nft add table inet shuttle-4194304");
+        run("nft add table inet shuttle-mine");
+        run("nft add table ip shuttle-4194304");
+        let interceptor = Interceptor::start(&EVERYTHING);
+        assert_eq!(interceptor.hello.not_repaired, [""; 0]);
+        let repaired = interceptor.hello.repaired.clone();
+        assert!(repaired.contains(&"nft table shuttle-4194304".to_owned()), "{repaired:?}");
+        assert!(interceptor.stop().success());
+        assert_eq!(listing(), "table inet shuttle-mine {\n}\ntable ip shuttle-4194304 {\n}\n");
+        live.kill().unwrap();
+        live.wait().unwrap();
+    });
+}
+
+#[test]
+fn the_terminals_signals_do_not_end_the_helper_and_sigterm_does() {
+    in_a_namespace(|| {
+        let mut interceptor = Interceptor::start(&EXEMPT);
+        let helper = [interceptor.keeper(), interceptor.server()];
+        for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP] {
+            for process in helper {
+                kill(process, signal).unwrap();
+            }
+        }
+        assert_eq!(interceptor.who_answers("10.1.2.3:7"), "far");
+        assert!(helper.into_iter().all(is_alive));
+        assert!(!listing().is_empty());
+        kill(interceptor.keeper(), Signal::SIGTERM).unwrap();
+        assert_eq!(interceptor.ended().code(), Some(1));
+        assert_eq!(listing(), "");
+        assert!(!helper.into_iter().any(is_alive));
+    });
+}
