@@ -4,10 +4,12 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use shuttle::agents;
 use shuttle::cli::arguments::Verb;
 use shuttle::cli::{self, Invocation, Notice, Settings, exit};
 use shuttle::control::verbs;
-use shuttle::daemon::{self, background::Ready, log};
+use shuttle::daemon::{self, background::Ready, cleanup::cleanup, log};
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     match cli::from_process() {
@@ -46,24 +48,35 @@ fn tell(notices: &[Notice]) {
 }
 
 fn run_to_end(settings: Settings, ready: Ready) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
+    let runtime = event_loop()?;
     let ended = runtime.block_on(daemon::run(settings, ready));
     // Only now do the control connections close, and a name being looked up must not hold us.
     runtime.shutdown_background();
     ended.map(|_| ())
 }
 
+fn event_loop() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
+}
+
+fn clean_up() -> ExitCode {
+    log::start(0, false);
+    let cleaned = event_loop().and_then(|runtime| runtime.block_on(cleanup(&mut std::io::stdout())));
+    match cleaned {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            exit::FATAL.into()
+        }
+    }
+}
+
 fn obey(verb: Verb) -> ExitCode {
     let done = match verb {
         Verb::Status { which, json } => verbs::status(&which, json, &mut std::io::stdout().lock()),
         Verb::Stop { which, all } => verbs::stop(&which, all),
-        Verb::Cleanup | Verb::Helper => {
-            eprintln!("shuttle: this build has no firewall helper");
-            return exit::FATAL.into();
-        }
+        Verb::Cleanup => return clean_up(),
+        Verb::Helper => return firewall::helper::main(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,7 +97,10 @@ fn print_version(detailed: bool) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "shuttle {}", env!("CARGO_PKG_VERSION"))?;
     if detailed {
-        writeln!(output, "agents embedded: none")?;
+        writeln!(output, "remotes may be Linux on:")?;
+        for agent in agents::AGENTS {
+            writeln!(output, "  {agent}")?;
+        }
     }
     Ok(())
 }

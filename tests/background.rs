@@ -3,7 +3,7 @@
 //! No test harness, because a process with threads must not fork: this program starts itself once more to
 //! play a shuttle in the background.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -24,9 +24,10 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         ("the_command_returns_once_it_is_ready", the_command_returns_once_it_is_ready),
         ("the_background_process_has_left_the_terminal", the_background_process_has_left_the_terminal),
+        ("until_then_the_terminal_can_be_asked", until_then_the_terminal_can_be_asked),
         ("a_failure_before_that_is_the_commands_own", a_failure_before_that_is_the_commands_own),
         ("killed_before_that_it_is_gone", killed_before_that_it_is_gone),
         ("ctrl_c_ends_both_and_the_command_says_how", ctrl_c_ends_both_and_the_command_says_how),
@@ -54,6 +55,16 @@ fn play(role: &str) -> ExitCode {
     log::start(settings.verbose, false);
     match role {
         "ready" => {
+            ready.announce().unwrap();
+            wait_for_end(&settings.pidfile.unwrap());
+            ExitCode::SUCCESS
+        }
+        "ask" => {
+            // As ssh does for a password.
+            let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty").unwrap();
+            let mut answer = String::new();
+            BufReader::new(terminal).read_line(&mut answer).unwrap();
+            assert_eq!(answer.trim(), "secret");
             ready.announce().unwrap();
             wait_for_end(&settings.pidfile.unwrap());
             ExitCode::SUCCESS
@@ -138,6 +149,28 @@ fn a_failure_before_that_is_the_commands_own(directory: &Path) {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("shuttle: cannot reach the host"), "{errors}");
     assert!(!pidfile.exists());
+}
+
+fn until_then_the_terminal_can_be_asked(directory: &Path) {
+    let pidfile = directory.join("pid");
+    let program = std::env::current_exe().unwrap();
+    let line = format!("{} -D -r host 10/8 --pidfile {}", program.display(), pidfile.display());
+    // script(1) makes the terminal.
+    let mut script = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .env(ROLE, "ask")
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    script.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+    assert!(script.wait().unwrap().success());
+    // The terminal is gone now, and the process is not.
+    let pid = read_pid(&pidfile);
+    kill(pid, None).expect("the background process outlives the terminal");
+    std::fs::remove_file(&pidfile).unwrap();
+    await_end(pid);
 }
 
 fn start_slow(pidfile: &Path) -> (Child, Pid) {

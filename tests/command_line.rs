@@ -67,6 +67,28 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
+fn the_detailed_version_lists_this_machine_among_the_possible_remotes() {
+    let text = String::from_utf8(shuttle(&["--version", "-v"]).stdout).unwrap();
+    assert!(text.contains(std::env::consts::ARCH) && text.contains("sha256"), "{text}");
+}
+
+#[test]
+fn cleanup_removes_what_a_killed_shuttle_left_and_nothing_else() {
+    let program = env!("CARGO_BIN_EXE_shuttle");
+    let script = format!(
+        "nft add table inet shuttle-4000000 && nft add table inet mine && {program} cleanup && nft list tables"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("unshare")
+        .env("SHUTTLE_RUNTIME_DIR", directory.path())
+        .args(["-n", "sh", "-c", &script])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text, "removed: nft table shuttle-4000000\ntable inet mine\n", "{}", errors(&output));
+}
+
+#[test]
 fn without_a_shuttle_the_verbs_say_so() {
     for words in [&["status"][..], &["stop"], &["stop", "--all"], &["status", "--json"]] {
         let output = shuttle(words);

@@ -1,6 +1,7 @@
 //! One run from start to end: helper, link, session, rules.
 
 pub mod background;
+pub mod cleanup;
 pub mod log;
 pub mod pidfile;
 
