@@ -1,5 +1,6 @@
 //! Redirected TCP connections: accepts them, reads where they were going, and opens a stream there.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -53,8 +54,11 @@ impl Listeners {
     }
 
     /// Accepts for ever, and hands each connection to the session.
-    pub async fn serve(&self, session: &Session) {
-        tokio::join!(serve(self.v4.as_ref(), session), serve(self.v6.as_ref(), session));
+    pub async fn serve(&self, session: &Session) -> Infallible {
+        tokio::select! {
+            never = serve(self.v4.as_ref(), session) => never,
+            never = serve(self.v6.as_ref(), session) => never,
+        }
     }
 }
 
@@ -92,8 +96,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn serve(listener: Option<&TcpListener>, session: &Session) {
-    let Some(listener) = listener else { return };
+async fn serve(listener: Option<&TcpListener>, session: &Session) -> Infallible {
+    let Some(listener) = listener else { return std::future::pending().await };
     loop {
         match listener.accept().await {
             Ok((socket, application)) => match original_dst(&socket) {

@@ -107,6 +107,11 @@ struct Hierarchy {
 }
 
 impl Hierarchy {
+    fn is_visible(&self) -> bool {
+        // Every cgroup v2 directory has this file, and no other file system does.
+        self.mount.join("cgroup.controllers").exists()
+    }
+
     fn directory_of(&self, cgroup: &str) -> Result<PathBuf, String> {
         let below = Path::new(cgroup).strip_prefix(&self.root);
         match below {
@@ -120,7 +125,9 @@ impl Hierarchy {
 fn hierarchy() -> Result<Hierarchy, String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo")
         .map_err(|error| format!("/proc/self/mountinfo cannot be read: {error}"))?;
-    mounts.lines().find_map(as_hierarchy).ok_or_else(|| "cgroup v2 is not mounted".to_owned())
+    // A mount that another hides is listed all the same, and before it.
+    let mut all = mounts.lines().rev().filter_map(as_hierarchy);
+    all.find(Hierarchy::is_visible).ok_or_else(|| "cgroup v2 is not mounted".to_owned())
 }
 
 /// `36 35 98:0 ROOT MOUNT options [optional fields] - TYPE source options`
