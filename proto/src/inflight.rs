@@ -236,16 +236,14 @@ impl Inflight {
     /// Bytes that may be committed and unacknowledged at most.
     pub(crate) fn limit(&self) -> u64 {
         let gain = if matches!(self.phase, Phase::Startup { .. }) { STARTUP_GAIN } else { LIMIT_GAIN };
-        let least = if self.rate() == 0 { INITIAL_LIMIT } else { 4 * self.quantum() };
+        let least = if self.is_unmeasured() { INITIAL_LIMIT } else { 4 * self.quantum() };
         (self.content(0) * gain / 100 + self.content(SLACK_MICROS) - self.content(0)).max(least)
     }
 
     /// Bytes of one frame, and of one turn of a stream.
     pub(crate) fn quantum(&self) -> u64 {
-        match self.rate() {
-            0 => INITIAL_QUANTUM,
-            rate => (rate * QUANTUM_MICROS / 1_000_000).clamp(*QUANTUM.start(), *QUANTUM.end()),
-        }
+        let least = if self.is_unmeasured() { INITIAL_QUANTUM } else { *QUANTUM.start() };
+        (self.rate() * QUANTUM_MICROS / 1_000_000).clamp(least, *QUANTUM.end())
     }
 
     /// Bytes that may wait for the link to take them: few, so that nothing new waits long behind them.
@@ -255,7 +253,10 @@ impl Inflight {
 
     /// When the pacing allows the next frame; in the past when it does now.
     pub(crate) fn next_send(&mut self, now: Instant, outstanding: u64) -> Instant {
-        let Some(rate) = self.pacing_rate(outstanding) else { return now };
+        let Some(rate) = self.pacing_rate(outstanding) else {
+            (self.tokens, self.tokens_at) = (0, now);
+            return now;
+        };
         let passed = now.since(self.tokens_at).as_micros() as u64;
         self.tokens_at = now;
         let burst =
@@ -271,6 +272,7 @@ impl Inflight {
 
     fn pacing_rate(&self, outstanding: u64) -> Option<u64> {
         let gain = match self.phase {
+            _ if self.is_unmeasured() => return None,
             Phase::Startup { .. } => STARTUP_GAIN,
             Phase::Drain => DRAIN_GAIN,
             Phase::Cruise { .. } if outstanding > self.content(SLACK_MICROS / 2) => STANDING_QUEUE_GAIN,
@@ -280,11 +282,17 @@ impl Inflight {
         (rate > 0).then_some(rate)
     }
 
+    /// Whether the applications have been the limit so far: their rate says nothing of the link's.
+    const fn is_unmeasured(&self) -> bool {
+        matches!(self.phase, Phase::Startup { best: 0, .. })
+    }
+
     /// What the link itself holds at this rate, and for so much longer.
     fn content(&self, more_micros: u64) -> u64 {
         let round_trip = self.smallest_round_trip.unwrap_or_default().as_micros() as u64;
         let bytes = u128::from(self.rate()) * u128::from(round_trip + more_micros) / 1_000_000;
-        u64::try_from(bytes).unwrap_or(u64::MAX / 1000)
+        // Far beyond any link, and still to be multiplied by a gain.
+        u64::try_from(bytes).unwrap_or(u64::MAX).min(u64::MAX / 1000)
     }
 }
 
