@@ -13,6 +13,11 @@ const MAX_CREDIT: u32 = 1 << 30;
 pub struct Credit(u32);
 
 impl Credit {
+    /// What a new stream starts with; a peer that grants more than may be counted gets what can be.
+    pub(crate) const fn initial(window: u32) -> Self {
+        Self(if window < MAX_CREDIT { window } else { MAX_CREDIT })
+    }
+
     /// What is left.
     pub(crate) const fn left(self) -> usize {
         self.0 as usize
@@ -71,22 +76,35 @@ impl Window {
         }
     }
 
+    /// All that the peer may have with us.
+    pub(crate) const fn size(&self) -> u32 {
+        self.size
+    }
+
     /// The application took some of it. The window doubles when a whole one was consumed within two
-    /// round trips: then it, not the application and not the link, was the limit.
-    pub(crate) fn consume(&mut self, now: Instant, count: usize, round_trip: Option<Duration>, cap: u32) {
+    /// round trips: then it, not the application and not the link, was the limit. Says how much it grew.
+    pub(crate) fn consume(
+        &mut self,
+        now: Instant,
+        count: usize,
+        round_trip: Option<Duration>,
+        cap: u32,
+    ) -> u32 {
+        let before = self.size;
         let count = u32::try_from(count).unwrap_or(u32::MAX).min(self.buffered);
         self.buffered -= count;
         self.consumed = self.consumed.saturating_add(count);
         if self.consumed >= self.size {
             let took = now.since(self.measured_since);
             if round_trip.is_some_and(|round_trip| took < round_trip * 2) {
-                self.size = self.size.saturating_mul(2).min(cap.max(self.size));
+                self.size = self.size.saturating_mul(2).min(cap.min(MAX_CREDIT).max(self.size));
             }
             (self.consumed, self.measured_since) = (0, now);
         } else if round_trip.is_some_and(|round_trip| now.since(self.measured_since) > round_trip * 4) {
             // An old measurement would hide that the application has become fast.
             (self.consumed, self.measured_since) = (count, now);
         }
+        self.size - before
     }
 
     /// Whether enough is consumed to be worth a credit frame.
@@ -151,7 +169,11 @@ mod tests {
                         credit.spend(count as u32);
                         prop_assert_eq!(window.receive(count), Ok(()));
                     }
-                    1 => window.consume(now, count, Some(Duration::from_millis(10)), CAP),
+                    1 => {
+                        let before = window.size();
+                        let grown = window.consume(now, count, Some(Duration::from_millis(10)), CAP);
+                        prop_assert_eq!(window.size(), before + grown);
+                    }
                     _ => credit.grant(window.grant()).unwrap(),
                 }
                 window.assert_invariants(CAP);

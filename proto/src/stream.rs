@@ -48,6 +48,8 @@ pub(crate) struct Pending {
 pub(crate) struct Stream {
     /// What we send: ended as soon as our driver said so.
     pub(crate) outgoing: Half,
+    /// What the peer was told of that.
+    pub(crate) told: Half,
     /// What the peer sends.
     pub(crate) incoming: Half,
     pub(crate) credit: Credit,
@@ -69,6 +71,7 @@ impl Stream {
     pub(crate) fn new(now: Instant, window: u32) -> Self {
         Self {
             outgoing: Half::Open,
+            told: Half::Open,
             incoming: Half::Open,
             credit: Credit::default(),
             window: Window::new(window, now),
@@ -79,6 +82,17 @@ impl Stream {
             pending: Pending::default(),
             target: None,
         }
+    }
+
+    /// Whether the peer can know of it: its open was written, and it is not released.
+    pub(crate) const fn is_live(&self) -> bool {
+        !self.pending.open && !self.released
+    }
+
+    /// Whether the agent may release it: it was told that our half ended, and its own has ended, or need
+    /// not be any more.
+    pub(crate) const fn is_releasable(&self) -> bool {
+        self.told.has_ended() && (self.incoming.has_ended() || matches!(self.told, Half::Reset))
     }
 
     /// Whether it may and wants to send data.
@@ -133,20 +147,21 @@ impl Streams {
         self.opened += 1;
     }
 
-    pub(crate) fn remove(&mut self, id: u32, reuse: bool) {
-        if self.slots[id as usize].take().is_some() {
-            self.open -= 1;
-            if reuse {
-                self.free.push(id);
-            }
+    pub(crate) fn remove(&mut self, id: u32, reuse: bool) -> Option<Stream> {
+        let stream = self.slots.get_mut(id as usize)?.take()?;
+        self.open -= 1;
+        if reuse {
+            self.free.push(id);
         }
+        Some(stream)
     }
 
     pub(crate) fn find(&mut self, id: u32) -> Option<&mut Stream> {
         self.slots.get_mut(id as usize)?.as_mut()
     }
 
-    pub(crate) fn each(&mut self) -> impl Iterator<Item = (u32, &mut Stream)> {
-        (0..).zip(&mut self.slots).filter_map(|(id, slot)| Some((id, slot.as_mut()?)))
+    /// A stream that the peer may name.
+    pub(crate) fn find_live(&mut self, id: u32) -> Option<&mut Stream> {
+        self.find(id).filter(|stream| stream.is_live())
     }
 }

@@ -66,7 +66,7 @@ impl Connection {
 
     /// Whether the application should have it.
     fn handle_data(&mut self, id: u32, length: usize) -> Result<bool, Violation> {
-        let stream = self.streams.find(id).ok_or(Violation::UnknownStream)?;
+        let stream = self.streams.find_live(id).ok_or(Violation::UnknownStream)?;
         if stream.incoming != Half::Open {
             return Err(Violation::WrongState);
         }
@@ -88,13 +88,13 @@ impl Connection {
                 Ok((!found.forgotten).then_some(Event::Accepted { stream }))
             }
             Kind::Credit => {
-                let Some(found) = self.streams.find(id) else { return self.stale(id) };
+                let Some(found) = self.streams.find_live(id) else { return self.stale(id) };
                 found.credit.grant(be32(payload))?;
                 self.reschedule(id);
                 Ok(None)
             }
             Kind::Finish => {
-                let found = self.streams.find(id).ok_or(Violation::UnknownStream)?;
+                let found = self.streams.find_live(id).ok_or(Violation::UnknownStream)?;
                 if found.incoming.has_ended() {
                     return Err(Violation::WrongState);
                 }
@@ -149,7 +149,7 @@ impl Connection {
 
     fn handle_reset(&mut self, id: u32, reason: Reason) -> Outcome {
         let side = self.config.side;
-        let Some(found) = self.streams.find(id) else { return self.stale(id) };
+        let Some(found) = self.streams.find_live(id) else { return self.stale(id) };
         if found.incoming == Half::Reset {
             return Err(Violation::WrongState);
         }
@@ -175,8 +175,7 @@ impl Connection {
 
     fn handle_release(&mut self, id: u32) -> Outcome {
         let found = self.opened_by_us(id)?;
-        let told = found.outgoing.has_ended() && !found.pending.finish && !found.pending.open;
-        if found.released || !told || !(found.incoming.has_ended() || found.outgoing == Half::Reset) {
+        if !found.is_releasable() {
             return Err(Violation::WrongState);
         }
         found.released = true;
@@ -207,7 +206,7 @@ impl Connection {
         if self.config.side == Side::Agent {
             return Err(Violation::WrongState);
         }
-        self.streams.find(id).ok_or(Violation::UnknownStream)
+        self.streams.find_live(id).ok_or(Violation::UnknownStream)
     }
 
     /// A credit or reset for a free id: the client may have sent it before it heard of our release.

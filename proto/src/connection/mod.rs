@@ -65,8 +65,10 @@ pub struct Config {
     pub ring: usize,
     /// Bytes that the peer may send on each new stream before it is granted more.
     pub window: u32,
-    /// Bytes that a stream's window may grow to.
+    /// Bytes that a stream's window may grow to; no more than 2^30.
     pub window_cap: u32,
+    /// Bytes by which all streams' windows together may grow beyond `window` each.
+    pub growth: u64,
     /// Streams that may be open at once.
     pub streams: u32,
 }
@@ -74,7 +76,7 @@ pub struct Config {
 impl Config {
     /// What both ends use unless told otherwise.
     pub const fn new(side: Side) -> Self {
-        Self { side, ring: 4 << 20, window: 64 << 10, window_cap: 4 << 20, streams: 65_536 }
+        Self { side, ring: 4 << 20, window: 64 << 10, window_cap: 4 << 20, growth: 64 << 20, streams: 65_536 }
     }
 }
 
@@ -133,7 +135,7 @@ pub enum Event<'a> {
 /// Why a stream cannot be opened now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// As many streams as the two ends allow are open.
+    /// As many streams as the two ends allow are open; none are before the first link, which tells.
     TooMany,
     /// The session has ended.
     Closed,
@@ -169,13 +171,17 @@ pub struct Stats {
 #[derive(Debug)]
 pub struct Connection {
     config: Config,
-    /// What the peer allows; `None` until the first link.
+    /// What the peer allows, as it said on the first link.
     peer: Option<Peer>,
     streams: Streams,
     schedule: Schedule,
     /// Streams with control frames to write.
     pending: VecDeque<u32>,
+    /// What the windows of all streams have grown by.
+    grown: u64,
     ring: Ring,
+    /// What the last `reserve` gave: a stream, and so many bytes.
+    reserved: Option<(u32, usize)>,
     parser: Parser,
     link: Option<Link>,
     /// The code of the close frame that is to be written.
@@ -212,6 +218,8 @@ impl Connection {
             streams: Streams::default(),
             schedule: Schedule::new(),
             pending: VecDeque::new(),
+            grown: 0,
+            reserved: None,
             parser: Parser::new(),
             link: None,
             close: None,
@@ -222,20 +230,15 @@ impl Connection {
 
     // ---- the link ----
 
-    /// A link is up and the greetings were exchanged: goes on where the peer's `received` says.
+    /// A link is up and the greetings were exchanged: goes on where the peer's `received` says. An error
+    /// ends the session. The limits that the peer named on the first link hold for the whole session.
     pub fn attach(&mut self, now: Instant, peer: Peer) -> Result<(), Violation> {
-        self.ring.rewind(peer.received)?;
-        if self.peer.is_none() {
-            let quantum = self.quantum();
-            // Streams that were opened before could not know.
-            for (id, stream) in self.streams.each() {
-                stream.credit.grant(peer.window)?;
-                if stream.is_active() {
-                    self.schedule.activate(id, quantum);
-                }
-            }
+        self.detach();
+        if let Err(violation) = self.ring.rewind(peer.received) {
+            self.ended = Some(Some(violation));
+            return Err(violation);
         }
-        self.peer = Some(peer);
+        self.peer.get_or_insert(peer);
         self.link = Some(Link {
             inflight: Inflight::new(now, peer.received),
             frames: [0; LINK_FRAMES],
@@ -250,6 +253,7 @@ impl Connection {
     /// The link is gone; what it may have lost is kept for the next one.
     pub fn detach(&mut self) {
         self.link = None;
+        self.reserved = None;
         self.parser.forget_partial();
     }
 
@@ -337,10 +341,12 @@ impl Connection {
         let Some(found) = self.known(stream) else { return };
         found.forgotten = true;
         found.outgoing = Half::Reset;
-        found.pending.reset = Some(reason);
         found.pending.finish = false;
         found.pending.credit = false;
-        self.queue_control(stream.0);
+        if !found.released {
+            found.pending.reset = Some(reason);
+            self.queue_control(stream.0);
+        }
         self.reschedule(stream.0);
         self.release(stream.0);
     }
@@ -348,9 +354,10 @@ impl Connection {
     /// The application took this many bytes of what `Data` events brought.
     pub fn consumed(&mut self, now: Instant, stream: StreamId, count: usize) {
         let round_trip = self.link.as_ref().and_then(|link| link.inflight.latest_round_trip());
-        let cap = self.config.window_cap;
-        let Some(found) = self.known(stream) else { return };
-        found.window.consume(now, count, round_trip, cap);
+        let growth = u32::try_from(self.config.growth.saturating_sub(self.grown)).unwrap_or(u32::MAX);
+        let Some(found) = self.streams.find(stream.0).filter(|found| !found.forgotten) else { return };
+        let cap = self.config.window_cap.min(found.window.size().saturating_add(growth));
+        self.grown += u64::from(found.window.consume(now, count, round_trip, cap));
         if found.incoming == Half::Open {
             if found.window.is_grant_due() {
                 found.pending.credit = true;
@@ -394,17 +401,12 @@ impl Connection {
     }
 
     fn stream_limit(&self) -> u32 {
-        let peer = self.peer.map_or(u32::MAX, |peer| peer.streams);
+        let peer = self.peer.map_or(0, |peer| peer.streams);
         self.config.streams.min(peer).min(1 << 24)
     }
 
     fn initial_credit(&self) -> Credit {
-        let mut credit = Credit::default();
-        // A peer that grants more than may be counted gets what can be.
-        let window = self.peer.map_or(0, |peer| peer.window.min(1 << 30));
-        let granted = credit.grant(window);
-        debug_assert!(granted.is_ok());
-        credit
+        Credit::initial(self.peer.map_or(0, |peer| peer.window))
     }
 
     fn quantum(&self) -> i32 {
@@ -445,7 +447,8 @@ impl Connection {
                 }
             }
             Side::Client => {
-                if stream.released {
+                // One that still stands in the queue goes when its turn comes: at most one entry per stream.
+                if stream.released && !stream.pending.queued {
                     self.forget(id, true);
                 }
             }
@@ -454,6 +457,8 @@ impl Connection {
 
     fn forget(&mut self, id: u32, reuse: bool) {
         self.schedule.deactivate(id);
-        self.streams.remove(id, reuse);
+        if let Some(stream) = self.streams.remove(id, reuse) {
+            self.grown -= u64::from(stream.window.size() - self.config.window);
+        }
     }
 }

@@ -7,7 +7,9 @@ use crate::stream::Half;
 use crate::target::MAX_TARGET;
 
 /// The most that one stream's pending control frames take.
-const MOST_CONTROL: usize = HEADER + MAX_TARGET + 4 * (HEADER + 4);
+const MOST_CONTROL: usize = HEADER + MAX_TARGET + 5 * (HEADER + 4);
+/// A close's bytes: the ring always keeps room for one.
+const CLOSE: usize = HEADER + 2;
 
 impl Connection {
     /// The stream whose turn it is and room for its bytes; `None` when nobody may or wants to send now.
@@ -36,16 +38,22 @@ impl Connection {
         let room = self.ring.free().saturating_sub(CONTROL_ROOM);
         let most = room.min(stream.credit.left()).min(quantum as usize);
         let room = self.ring.payload_room(most);
-        if room.is_empty() { None } else { Some((StreamId(id), room)) }
+        if room.is_empty() {
+            return None;
+        }
+        self.reserved = Some((id, room.len()));
+        Some((StreamId(id), room))
     }
 
-    /// The buffer of the last `reserve` holds this many bytes to send. Zero: the stream is not ready any more.
+    /// The buffer of the `reserve` just before holds this many bytes to send; what exceeds it is not sent.
+    /// Zero: the stream is not ready any more.
     pub fn commit(&mut self, stream: StreamId, count: usize) {
+        let room = self.reserved.take().filter(|&(id, _)| id == stream.0).map_or(0, |(_, room)| room);
         let Some(found) = self.known(stream) else { return };
         if count == 0 {
             found.ready = false;
         }
-        let count = count.min(found.credit.left());
+        let count = count.min(room);
         found.credit.spend(count as u32);
         if count > 0 {
             self.ring.commit_data(stream.0, count as u16);
@@ -85,17 +93,16 @@ impl Connection {
         }
     }
 
-    /// Writes pending control frames into the ring, as far as it has room.
+    /// Writes pending control frames into the ring, as far as it has room; a close after them, or alone
+    /// when the peer has broken the protocol.
     pub(super) fn write_control(&mut self) {
-        while self.ring.free() >= MOST_CONTROL {
+        self.reserved = None;
+        while self.ended.is_none() && self.ring.free() >= MOST_CONTROL + CLOSE {
             let Some(id) = self.pending.pop_front() else { break };
             self.write_control_of(id);
         }
-        if let Some(code) = self.close
-            && self.ring.free() >= MOST_CONTROL
-        {
+        if let Some(code) = self.close.take() {
             self.ring.push(Kind::Close, 0, &code.to_be_bytes());
-            self.close = None;
             self.ended = self.ended.or(Some(None));
         }
     }
@@ -121,14 +128,18 @@ impl Connection {
             }
         }
         if core::mem::take(&mut pending.finish) {
+            stream.told = Half::Finished;
             self.ring.push(Kind::Finish, id, &[]);
         }
         if let Some(reason) = pending.reset.take() {
+            stream.told = Half::Reset;
             self.ring.push(Kind::Reset, id, &reason.code().to_be_bytes());
         }
         if core::mem::take(&mut pending.release) {
             self.ring.push(Kind::Release, id, &[]);
             self.forget(id, false);
+        } else {
+            self.release(id);
         }
     }
 }

@@ -85,6 +85,13 @@ impl Endpoint {
         self.end(stream);
     }
 
+    /// The application has `count` more bytes to send.
+    pub fn offer(&mut self, stream: StreamId, count: u64) {
+        let application = self.streams.get_mut(&stream).expect("a known stream");
+        application.to_send = application.to_send.saturating_add(count);
+        self.connection.ready(stream);
+    }
+
     /// A stalled application reads again.
     pub fn resume_reading(&mut self, now: Instant, stream: StreamId) {
         let application = self.streams.get_mut(&stream).expect("a known stream");
