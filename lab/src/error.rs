@@ -5,8 +5,11 @@ use std::io;
 /// Why a lab could not be built or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Namespaces need root (or a user namespace in which this process is root).
-    #[error("the lab needs root: run it as root, or with sudo")]
+    /// Namespaces need root, or a user namespace in which this process is root and has the usual users.
+    #[error(
+        "the lab needs root: run it as root, with sudo, or under `unshare --user --map-root-user --map-auto` \
+         (packages util-linux 2.38 and uidmap)"
+    )]
     NotRoot,
     /// A system call or a file operation failed.
     #[error("{doing}: {source}")]

@@ -42,6 +42,7 @@ struct Shared {
     holder: u32,
     net: File,
     mount: File,
+    uts: File,
 }
 
 impl Host {
@@ -50,8 +51,8 @@ impl Host {
             let path = format!("/proc/{holder}/ns/{kind}");
             File::open(&path).doing(format!("open {path}"))
         };
-        let (net, mount) = (open("net")?, open("mnt")?);
-        Ok(Self { shared: Arc::new(Shared { name: name.to_owned(), v4, v6, holder, net, mount }) })
+        let (net, mount, uts) = (open("net")?, open("mnt")?, open("uts")?);
+        Ok(Self { shared: Arc::new(Shared { name: name.to_owned(), v4, v6, holder, net, mount, uts }) })
     }
 
     /// The host's name in the topology.
@@ -168,6 +169,7 @@ fn enter(host: &Shared, id: u32) -> io::Result<()> {
     // SAFETY: the buffer is as long as said; on success it holds a string with its final zero.
     let known = unsafe { !libc::getcwd(place.as_mut_ptr(), place.len()).is_null() };
     setns(host.net.as_fd(), CloneFlags::CLONE_NEWNET)?;
+    setns(host.uts.as_fd(), CloneFlags::CLONE_NEWUTS)?;
     setns(host.mount.as_fd(), CloneFlags::CLONE_NEWNS)?;
     if known {
         // SAFETY: as above.

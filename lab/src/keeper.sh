@@ -9,7 +9,7 @@ flock 9 # held while this lab lives; an unlocked directory is rubbish
 
 for host; do
     setpriv --pdeathsig KILL \
-        unshare --net --mount sh "$dir/holder.sh" "$dir" "${host%%:*}" "${host#*:}" </dev/null 9<&- &
+        unshare --net --mount --uts sh "$dir/holder.sh" "$dir" "${host%%:*}" "${host#*:}" </dev/null 9<&- &
 done
 exec >/dev/null
 cat >/dev/null

@@ -101,6 +101,7 @@ fn a_command_starts_in_the_callers_directory_and_sees_only_its_hosts_network() {
     let lab = Lab::new().unwrap();
     let here = std::env::current_dir().unwrap();
     assert_eq!(lab.client().check("pwd").unwrap().trim(), here.to_str().unwrap());
+    assert_eq!(lab.client().check("hostname").unwrap(), "client\n");
     assert_eq!(lab.client().check("ls /sys/class/net").unwrap(), "lo\nto-server\n");
     assert_eq!(lab.server().check("ls /tmp | wc -l").unwrap().trim(), "0");
     assert!(lab.client().check("cat /sys/fs/cgroup/cgroup.controllers").is_ok());
