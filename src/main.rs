@@ -4,10 +4,12 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use shuttle::agents;
 use shuttle::cli::arguments::Verb;
 use shuttle::cli::{self, Invocation, Notice, Settings, exit};
 use shuttle::control::verbs;
-use shuttle::daemon::{self, background::Ready, log};
+use shuttle::daemon::{self, background::Ready, cleanup::cleanup, log};
+use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     match cli::from_process() {
@@ -29,11 +31,21 @@ fn run(settings: Settings) -> ExitCode {
     tell(&settings.notices);
     let ended = Ready::prepare(&settings).and_then(|ready| run_to_end(settings, ready));
     let Err(error) = ended else { return ExitCode::SUCCESS };
-    tracing::error!("{error:#}");
+    let reason = reason_of(&error);
+    tracing::error!("{reason}");
     if syslog {
-        eprintln!("shuttle: {error:#}");
+        eprintln!("shuttle: {reason}");
     }
     exit::FATAL.into()
+}
+
+/// The whole chain of causes, each told once: some errors tell their cause themselves.
+fn reason_of(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        _ if told.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
+    })
 }
 
 fn tell(notices: &[Notice]) {
@@ -53,21 +65,27 @@ fn run_to_end(settings: Settings, ready: Ready) -> anyhow::Result<()> {
     ended.map(|_| ())
 }
 
-fn event_loop() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
+fn event_loop() -> anyhow::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("cannot start the event loop")
 }
 
-fn end(outcome: anyhow::Result<()>) -> ExitCode {
-    let Err(error) = outcome else { return ExitCode::SUCCESS };
-    eprintln!("shuttle: {error:#}");
-    exit::FATAL.into()
+fn clean_up() -> ExitCode {
+    log::start(0, false);
+    let cleaned = event_loop().and_then(|runtime| runtime.block_on(cleanup(&mut std::io::stdout())));
+    match cleaned {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", reason_of(&error));
+            exit::FATAL.into()
+        }
+    }
 }
 
 fn obey(verb: Verb) -> ExitCode {
     let done = match verb {
         Verb::Status { which, json } => verbs::status(&which, json, &mut std::io::stdout().lock()),
         Verb::Stop { which, all } => verbs::stop(&which, all),
-        Verb::Cleanup => return end(event_loop().and_then(|runtime| runtime.block_on(daemon::clean_up()))),
+        Verb::Cleanup => return clean_up(),
         Verb::Helper => return firewall::helper::main(),
     };
     match done {
@@ -89,8 +107,8 @@ fn print_version(detailed: bool) -> std::io::Result<()> {
     let mut output = std::io::stdout().lock();
     writeln!(output, "shuttle {}", env!("CARGO_PKG_VERSION"))?;
     if detailed {
-        writeln!(output, "agents embedded, by architecture:")?;
-        for agent in shuttle::agents::AGENTS {
+        writeln!(output, "remotes may be Linux on:")?;
+        for agent in agents::AGENTS {
             writeln!(output, "  {agent}")?;
         }
     }

@@ -24,11 +24,15 @@ fn main() -> ExitCode {
     if let Ok(role) = std::env::var(ROLE) {
         return play(&role);
     }
-    let tests: [(&str, Test); 7] = [
+    let tests: [(&str, Test); 8] = [
         ("the_command_returns_once_it_is_ready", the_command_returns_once_it_is_ready),
         ("the_background_process_has_left_the_terminal", the_background_process_has_left_the_terminal),
         ("until_then_the_terminal_can_be_asked", until_then_the_terminal_can_be_asked),
         ("a_failure_before_that_is_the_commands_own", a_failure_before_that_is_the_commands_own),
+        (
+            "stopped_before_that_it_does_not_look_like_running",
+            stopped_before_that_it_does_not_look_like_running,
+        ),
         ("killed_before_that_it_is_gone", killed_before_that_it_is_gone),
         ("ctrl_c_ends_both_and_the_command_says_how", ctrl_c_ends_both_and_the_command_says_how),
         ("a_taken_pidfile_is_told_at_once", a_taken_pidfile_is_told_at_once),
@@ -69,6 +73,7 @@ fn play(role: &str) -> ExitCode {
             wait_for_end(&settings.pidfile.unwrap());
             ExitCode::SUCCESS
         }
+        "stop" => ExitCode::SUCCESS,
         "fail" => {
             tracing::error!("cannot reach the host");
             ExitCode::from(99)
@@ -149,6 +154,12 @@ fn a_failure_before_that_is_the_commands_own(directory: &Path) {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("shuttle: cannot reach the host"), "{errors}");
     assert!(!pidfile.exists());
+}
+
+fn stopped_before_that_it_does_not_look_like_running(directory: &Path) {
+    let output = command("stop", &directory.join("pid")).output().unwrap();
+    assert_eq!(output.status.code(), Some(99));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("before it was ready"));
 }
 
 fn until_then_the_terminal_can_be_asked(directory: &Path) {

@@ -47,7 +47,10 @@ fn a_pidfile_that_cannot_be_written_is_told_before_anything_starts() {
     for background in ["--syslog", "-D"] {
         let output = shuttle(&[background, "--pidfile", "/no/such/directory/pid", "10/8"]);
         assert_eq!(output.status.code(), Some(99));
-        assert!(errors(&output).contains("/no/such/directory/pid"), "{}", errors(&output));
+        let errors = errors(&output);
+        assert!(errors.contains("/no/such/directory/pid"), "{errors}");
+        let mut told = errors.lines().filter(|line| line.contains("pidfile"));
+        assert!(told.all(|line| line.matches("No such file").count() == 1), "{errors}");
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Subnet {
     place: Place,
     width: Option<u8>,
     ports: Option<RangeInclusive<u16>>,
+    /// What its writer may have meant instead.
+    doubt: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +37,18 @@ impl Subnet {
         let (place, width, ports) = split(text).map_err(|why| invalid(why.into()))?;
         let width = width.map(parse_width).transpose().map_err(invalid)?;
         let ports = ports.map(parse_ports).transpose().map_err(invalid)?.flatten();
+        let doubt = if width.is_none() { doubt(place) } else { None };
         let place = parse_place(place, width.is_some()).map_err(invalid)?;
         if let (Place::Address(address), Some(width)) = (&place, width) {
             check_width(*address, width).map_err(invalid)?;
         }
-        Ok(Self { place, width, ports })
+        Ok(Self { place, width, ports, doubt })
     }
 
     /// The rules that this subnet stands for; a host name is looked up now.
     pub(super) fn rules(&self, action: Action) -> Result<Rules, String> {
         let (addresses, warning) = match &self.place {
-            Place::Address(address) => (vec![*address], None),
+            Place::Address(address) => (vec![*address], self.doubt.clone()),
             Place::Host(name) => {
                 let addresses = look_up(name)?;
                 let warning = self.check_host_width(name, &addresses)?;
@@ -168,6 +171,16 @@ fn network_v4(text: &str) -> Option<Ipv4Addr> {
         *bytes.get_mut(index)? = u8::try_from(part_v4(part)?).ok()?;
     }
     Some(bytes.into())
+}
+
+/// 192.168.0 is one address to the resolver, and a network to most people.
+fn doubt(text: &str) -> Option<String> {
+    let bytes = text.split('.').filter(|part| part.parse::<u8>().is_ok()).count();
+    let address = classic_v4(text).filter(|_| bytes < 4 && text.matches('.').count() + 1 == bytes)?;
+    Some(format!(
+        "{text} is taken for the one address {address}; a network has a width: {text}/{}",
+        8 * bytes
+    ))
 }
 
 /// The resolver's classic reading, inet_aton: the last part fills all bytes that are left, and parts may be

@@ -48,6 +48,17 @@ fn a_short_address_is_read_as_the_resolver_does() {
     assert_net("10.1.300", "10.1.1.44/32");
 }
 
+#[test]
+fn a_short_address_that_may_be_meant_as_a_network_is_doubted() {
+    let warning = |text| Subnet::parse(text).unwrap().rules(Action::Include).unwrap().warning;
+    let text = warning("192.168.0").unwrap();
+    assert!(text.contains("192.168.0.0") && text.contains("192.168.0/24"), "{text}");
+    assert!(warning("10:80").is_some());
+    for clear in ["192.168.0/24", "10.0.0.0", "3098282570", "0xa.1", "10.1.300", "0/0"] {
+        assert_eq!(warning(clear), None, "{clear}");
+    }
+}
+
 /// The table of sshuttle's tests/client/test_options.py.
 #[test]
 fn sshuttles_own_forms_give_sshuttles_results() {

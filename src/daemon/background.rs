@@ -83,6 +83,11 @@ fn wait_in_foreground(reader: OwnedFd, child: Pid) -> ! {
 
 fn exit_status(child: Pid) -> i32 {
     match waitpid(child, None) {
+        // Ended as asked, but who waits for the command wants it running.
+        Ok(WaitStatus::Exited(_, 0)) => {
+            eprintln!("shuttle: stopped before it was ready");
+            exit::FATAL.into()
+        }
         Ok(WaitStatus::Exited(_, status)) => status,
         Ok(WaitStatus::Signaled(_, signal, _)) => {
             eprintln!("shuttle: killed by {signal} before it was ready");

@@ -5,8 +5,10 @@
 //! | this | the order of things |
 //! | [`state`] | what `shuttle status` and `shuttle stop` see of a run |
 //! | [`background`], [`pidfile`], [`log`] | what a daemon owes its machine |
+//! | [`cleanup`] | undoes what killed runs left |
 
 pub mod background;
+pub mod cleanup;
 pub mod log;
 pub mod pidfile;
 mod state;
@@ -178,23 +180,6 @@ async fn explain(ended: session::Ended, process: &mut Process, remote: &Remote) 
         }
         _ => error.context(format!("lost {remote}")),
     }
-}
-
-/// `shuttle cleanup`: the helper repairs what dead runs left whenever it starts, and says what it was.
-pub async fn clean_up() -> anyhow::Result<()> {
-    let helper = Helper::start().await?;
-    let hello = helper.hello().clone();
-    helper.stop().await?;
-    for repaired in &hello.repaired {
-        println!("removed {repaired}");
-    }
-    if hello.not_repaired.is_empty() {
-        if hello.repaired.is_empty() {
-            println!("nothing was left behind");
-        }
-        return Ok(());
-    }
-    bail!("these are still there: {}", hello.not_repaired.join(", "))
 }
 
 fn policy(settings: &Settings, listeners: &Listeners) -> Policy {
