@@ -4,8 +4,13 @@ mod support;
 
 use shuttle_firewall::nft::Nft;
 use shuttle_firewall::policy::{Action, Policy, Rule};
-use shuttle_firewall::ruleset::compile;
-use support::{both, exclude, in_a_namespace, include, listing, load_by_nft, run};
+use shuttle_firewall::ruleset::{Verdict, compile};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use support::policies::{destinations, is_intercepted, policies};
+use support::{
+    both, echoes, exclude, in_a_namespace, include, listing, load_by_nft, run, serve, try_who_answers, who_answers,
+};
 
 #[test]
 fn what_we_load_is_what_nft_makes_of_our_text() {
@@ -81,5 +86,79 @@ fn ten_thousand_rules_load_and_are_replaced_in_one_transaction_each() {
         }
         let listing = run("nft list ruleset");
         assert!(listing.matches('/').count() > 9_000, "{} networks", listing.matches('/').count());
+    });
+}
+
+#[test]
+fn the_kernel_decides_as_the_policy_says() {
+    in_a_namespace(|| {
+        let _v4 = serve("near", "127.0.0.1:12300");
+        let _v6 = serve("near", "[::1]:12301");
+        let mut nft = Nft::open().unwrap();
+        let mut random = TestRunner::deterministic();
+        for _ in 0..40 {
+            let policy = policies(24).new_tree(&mut random).unwrap().current();
+            let ruleset = compile(&policy, "shuttle-test", None);
+            nft.apply(&ruleset).unwrap();
+            for _ in 0..12 {
+                let destination = destinations().new_tree(&mut random).unwrap().current();
+                let expected = match destination.port() {
+                    _ if is_intercepted(&policy, destination) => "near",
+                    7 => "far",
+                    _ => "refused",
+                };
+                let answers = try_who_answers(&destination.to_string()).unwrap_or_else(|_| "refused".to_owned());
+                assert_eq!(answers, expected, "{destination} in {ruleset}");
+            }
+        }
+    });
+}
+
+#[test]
+fn new_rules_replace_the_old_ones_and_spare_connections() {
+    in_a_namespace(|| {
+        let _near = serve("near", "[::]:12300");
+        let mut nft = Nft::open().unwrap();
+        let mut apply = |rules: Vec<Rule>| nft.apply(&compile(&both(rules), "shuttle-test", None)).unwrap();
+        apply(vec![include("10.1.0.0/16")]);
+        let mut redirected = std::net::TcpStream::connect("10.1.0.1:7").unwrap();
+        std::io::Read::read_exact(&mut redirected, &mut [0; 5]).unwrap();
+        assert_eq!(who_answers("10.2.0.1:7"), "far");
+        apply(vec![include("10.2.0.0/16"), include("10.4.0.0/16")]);
+        assert_eq!(who_answers("10.1.0.1:7"), "far");
+        assert_eq!(who_answers("10.2.0.1:7"), "near");
+        assert!(echoes(&mut redirected), "it has been cut");
+        assert_eq!(run("nft list tables"), "table inet shuttle-test\n");
+    });
+}
+
+#[test]
+fn a_refused_transaction_changes_nothing_and_names_what_was_refused() {
+    in_a_namespace(|| {
+        let mut nft = Nft::open().unwrap();
+        nft.apply(&compile(&both([include("10.0.0.0/8")]), "shuttle-test", None)).unwrap();
+        let before = listing();
+        let mut ruleset = compile(&both([include("10.0.0.0/8"), include("10.1.0.0/16 port 80")]), "shuttle-test", None);
+        let last = ruleset.chains[0].rules.last_mut().unwrap();
+        last.verdict = Verdict::Jump("nowhere");
+        let refused = last.to_string();
+        let error = nft.apply(&ruleset).unwrap_err().to_string();
+        assert!(error.contains(&refused), "{error}");
+        assert_eq!(listing(), before);
+        nft.apply(&compile(&both([include("10.0.0.0/9")]), "shuttle-test", None)).unwrap();
+        assert_ne!(listing(), before);
+    });
+}
+
+#[test]
+fn who_is_not_root_is_told_so() {
+    in_a_namespace(|| {
+        // Capabilities are per thread.
+        let unprivileged = nix::unistd::Uid::from_raw(65534);
+        // SAFETY: the raw call, unlike libc's, changes this thread alone; it takes plain numbers.
+        let changed = unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, 65534, 65534, 65534) };
+        assert_eq!((changed, nix::unistd::Uid::current()), (0, unprivileged));
+        let error = Nft::open().err().expect("it needs root").to_string();
+        assert!(error.contains("CAP_NET_ADMIN"), "{error}");
     });
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod interceptor;
+pub mod policies;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -86,10 +87,14 @@ pub fn serve(name: &'static str, address: &str) -> (SocketAddr, mpsc::Receiver<T
 
 /// The name of the server that a connection reaches.
 pub fn who_answers(address: &str) -> String {
-    let connection = TcpStream::connect(address).expect("somebody answers");
+    try_who_answers(address).expect("somebody answers")
+}
+
+/// The same, where it may be that nobody listens.
+pub fn try_who_answers(address: &str) -> std::io::Result<String> {
     let mut line = String::new();
-    BufReader::new(connection).read_line(&mut line).expect("it says its name");
-    line.trim_end().to_owned()
+    BufReader::new(TcpStream::connect(address)?).read_line(&mut line)?;
+    Ok(line.trim_end().to_owned())
 }
 
 /// Sends a byte and waits for its echo.
