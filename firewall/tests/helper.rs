@@ -7,27 +7,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use support::interceptor::Interceptor;
+use support::processes::{cgroup_of, is_alive};
 use support::{echoes, in_a_namespace, listing, run, serve, wait_until, who_answers};
 
 /// Everything that 10.0.0.0/8 and fd00::/16 are.
 const EVERYTHING: [&str; 3] = ["12300", "10.0.0.0/8", "fd00::/16"];
 const EXEMPT: [&str; 4] = ["--exempt", "12300", "10.0.0.0/8", "fd00::/16"];
-
-fn is_alive(process: Pid) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    state.rsplit(") ").next().is_some_and(|state| !state.is_empty() && !state.starts_with('Z'))
-}
-
-/// The directory of the cgroup v2 that a process is in.
-fn cgroup_of(process: Pid) -> PathBuf {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mount = mounts.lines().find(|mount| mount.contains(" - cgroup2 ")).expect("cgroup v2 is mounted");
-    let cgroups = std::fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
-    let path = cgroups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
-    Path::new(mount.split(' ').nth(4).unwrap()).join(path)
-}
 
 fn state_file(interceptor: &Interceptor) -> PathBuf {
     Path::new("/run/shuttle").join(format!("{}.json", interceptor.hello.table))

@@ -2,14 +2,15 @@
 
 mod support;
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use shuttle_firewall::nft::Nft;
 use shuttle_firewall::policy::{Action, Policy, Rule};
 use shuttle_firewall::ruleset::{Verdict, compile};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
 use support::policies::{destinations, is_intercepted, policies};
 use support::{
-    both, echoes, exclude, in_a_namespace, include, listing, load_by_nft, run, serve, try_who_answers, who_answers,
+    both, echoes, exclude, in_a_namespace, include, listing, load_by_nft, run, serve, try_who_answers,
+    who_answers,
 };
 
 #[test]
@@ -107,7 +108,8 @@ fn the_kernel_decides_as_the_policy_says() {
                     7 => "far",
                     _ => "refused",
                 };
-                let answers = try_who_answers(&destination.to_string()).unwrap_or_else(|_| "refused".to_owned());
+                let answers =
+                    try_who_answers(&destination.to_string()).unwrap_or_else(|_| "refused".to_owned());
                 assert_eq!(answers, expected, "{destination} in {ruleset}");
             }
         }
@@ -138,7 +140,8 @@ fn a_refused_transaction_changes_nothing_and_names_what_was_refused() {
         let mut nft = Nft::open().unwrap();
         nft.apply(&compile(&both([include("10.0.0.0/8")]), "shuttle-test", None)).unwrap();
         let before = listing();
-        let mut ruleset = compile(&both([include("10.0.0.0/8"), include("10.1.0.0/16 port 80")]), "shuttle-test", None);
+        let mut ruleset =
+            compile(&both([include("10.0.0.0/8"), include("10.1.0.0/16 port 80")]), "shuttle-test", None);
         let last = ruleset.chains[0].rules.last_mut().unwrap();
         last.verdict = Verdict::Jump("nowhere");
         let refused = last.to_string();

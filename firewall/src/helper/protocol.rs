@@ -87,18 +87,34 @@ impl Request {
     }
 }
 
-/// Takes the first whole line out of what has been read so far.
-pub fn take_line(read: &mut Vec<u8>) -> Result<Option<Vec<u8>>, ProtocolError> {
-    match read.iter().position(|byte| *byte == b'\n') {
-        Some(end) if end > MAX_LINE => Err(ProtocolError::TooLong),
-        None if read.len() > MAX_LINE => Err(ProtocolError::TooLong),
-        None => Ok(None),
-        Some(end) => {
-            let rest = read.split_off(end + 1);
-            let mut line = std::mem::replace(read, rest);
-            line.truncate(end);
-            Ok(Some(line))
+/// What has been read and not yet taken.
+#[derive(Debug, Default)]
+pub struct Unread {
+    bytes: Vec<u8>,
+    /// There is no end of a line before this.
+    searched: usize,
+}
+
+impl Unread {
+    /// Adds what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes the first whole line, without its end.
+    pub fn take_line(&mut self) -> Result<Option<Vec<u8>>, ProtocolError> {
+        let end = self.bytes[self.searched..].iter().position(|byte| *byte == b'\n');
+        self.searched = end.map_or(self.bytes.len(), |end| self.searched + end);
+        if self.searched > MAX_LINE {
+            return Err(ProtocolError::TooLong);
         }
+        Ok(end.map(|_| {
+            let rest = self.bytes.split_off(self.searched + 1);
+            let mut line = std::mem::replace(&mut self.bytes, rest);
+            line.truncate(self.searched);
+            self.searched = 0;
+            line
+        }))
     }
 }
 
@@ -115,19 +131,26 @@ mod tests {
 
     #[test]
     fn lines_are_taken_one_by_one_and_the_rest_stays() {
-        let mut read = b"one\ntwo\nthr".to_vec();
-        assert_eq!(take_line(&mut read).unwrap(), Some(b"one".to_vec()));
-        assert_eq!(take_line(&mut read).unwrap(), Some(b"two".to_vec()));
-        assert_eq!(take_line(&mut read).unwrap(), None);
-        assert_eq!(read, b"thr");
+        let mut unread = Unread::default();
+        unread.push(b"on");
+        assert_eq!(unread.take_line().unwrap(), None);
+        unread.push(b"e\ntwo\nthr");
+        assert_eq!(unread.take_line().unwrap(), Some(b"one".to_vec()));
+        assert_eq!(unread.take_line().unwrap(), Some(b"two".to_vec()));
+        assert_eq!(unread.take_line().unwrap(), None);
+        unread.push(b"ee\n");
+        assert_eq!(unread.take_line().unwrap(), Some(b"three".to_vec()));
     }
 
     #[test]
     fn a_line_without_end_is_refused_before_it_fills_the_memory() {
-        let mut read = vec![b' '; MAX_LINE + 1];
-        assert!(matches!(take_line(&mut read), Err(ProtocolError::TooLong)));
-        read.push(b'\n');
-        assert!(matches!(take_line(&mut read), Err(ProtocolError::TooLong)));
+        let mut unread = Unread::default();
+        unread.push(&vec![b' '; MAX_LINE]);
+        assert!(matches!(unread.take_line(), Ok(None)));
+        unread.push(b" ");
+        assert!(matches!(unread.take_line(), Err(ProtocolError::TooLong)));
+        unread.push(b"\n");
+        assert!(matches!(unread.take_line(), Err(ProtocolError::TooLong)));
     }
 
     #[test]

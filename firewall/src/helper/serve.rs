@@ -11,7 +11,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::{Pid, read};
 
 use super::cgroup::{Refuge, unusable};
-use super::protocol::{Hello, ProtocolError, Request, Response, VERSION, take_line, to_line};
+use super::protocol::{Hello, ProtocolError, Request, Response, Unread, VERSION, to_line};
 use super::state::{Leftover, StateFile};
 use super::sweep::sweep;
 use super::{TABLE_PREFIX, caller};
@@ -80,9 +80,9 @@ impl Held {
         answer(&Response::Hello(hello))?;
         let ended = SignalFd::new(&SigSet::from(Signal::SIGTERM))?;
         let stdin = io::stdin();
-        let mut unread = Vec::new();
+        let mut unread = Unread::default();
         while read_more(stdin.as_fd(), ended.as_fd(), &mut unread)? {
-            while let Some(line) = take_line(&mut unread)? {
+            while let Some(line) = unread.take_line()? {
                 answer(&self.obey(Request::parse(&line)?))?;
             }
         }
@@ -170,7 +170,7 @@ impl Held {
 }
 
 /// Waits for input and appends it; false when it has ended or SIGTERM has come.
-fn read_more(input: BorrowedFd<'_>, ended: BorrowedFd<'_>, unread: &mut Vec<u8>) -> nix::Result<bool> {
+fn read_more(input: BorrowedFd<'_>, ended: BorrowedFd<'_>, unread: &mut Unread) -> nix::Result<bool> {
     let mut ready = [PollFd::new(ended, PollFlags::POLLIN), PollFd::new(input, PollFlags::POLLIN)];
     match poll(&mut ready, PollTimeout::NONE) {
         Err(nix::Error::EINTR) => return Ok(true),
@@ -184,7 +184,7 @@ fn read_more(input: BorrowedFd<'_>, ended: BorrowedFd<'_>, unread: &mut Vec<u8>)
         Err(nix::Error::EINTR) => Ok(true),
         count => {
             let count = count?;
-            unread.extend_from_slice(&buffer[..count]);
+            unread.push(&buffer[..count]);
             Ok(count > 0)
         }
     }

@@ -18,12 +18,13 @@ mod tables;
 use std::ffi::CString;
 use std::io;
 
-use nftnl::{Chain, ChainType, Hook, MsgType, Policy};
+use nftnl::{Chain, ChainType, Hook, MsgType};
 
 use self::batch::Batch;
 use self::netlink::Netlink;
 pub use self::tables::FoundTable;
 use self::tables::OwnTable;
+use crate::policy::{self, Policy};
 use crate::ruleset::{self, Cgroup, Match, Rule, Ruleset, Verdict};
 
 /// What went wrong between us and the kernel, and what to do about it.
@@ -91,18 +92,17 @@ impl Nft {
     /// Opens the socket and finds out, by trying, what the kernel can do. Leaves nothing behind.
     pub fn open() -> Result<Nft, NftError> {
         let netlink = Netlink::open().map_err(NftError::Socket)?;
-        let mut features = Features { owned_tables: true, cgroups: false };
-        if let Err(refused) = try_out(&netlink, true, None) {
-            if !matches!(refused, NftError::Unsupported(_)) {
-                return Err(refused);
+        // What most kernels can do comes first; those before 5.12 know no owned tables.
+        let mut possible = [(true, true), (true, false), (false, true), (false, false)].into_iter();
+        loop {
+            let (owned_tables, cgroups) = possible.next().expect("the last of them returns");
+            let features = Features { owned_tables, cgroups };
+            match try_out(&netlink, features) {
+                Ok(()) => return Ok(Nft { netlink, features }),
+                Err(error) if possible.len() == 0 => return Err(error),
+                Err(_) => {}
             }
-            // Kernels before 5.12 know no owned tables.
-            try_out(&netlink, false, None)?;
-            features.owned_tables = false;
         }
-        let some_cgroup = Cgroup { path: String::new(), level: 1, id: 1 };
-        features.cgroups = try_out(&netlink, features.owned_tables, Some(some_cgroup)).is_ok();
-        Ok(Nft { netlink, features })
     }
 
     /// What this kernel can do.
@@ -145,14 +145,16 @@ enum Afterwards {
 }
 
 /// Loads rules of every kind that we need, and deletes them in the same transaction.
-fn try_out(netlink: &Netlink, owned: bool, cgroup: Option<Cgroup>) -> Result<(), NftError> {
-    let mut policy = crate::policy::Policy { redirect_v4: Some(1), ..Default::default() };
+fn try_out(netlink: &Netlink, features: Features) -> Result<(), NftError> {
+    let mut trial = Policy { redirect_v4: Some(1), ..Policy::default() };
     for net in ["192.0.2.0/25", "198.51.100.0/24"] {
         let net = net.parse().expect("a literal network");
-        policy.rules.push(crate::policy::Rule { action: crate::policy::Action::Include, net, ports: None });
+        trial.rules.push(policy::Rule { action: policy::Action::Include, net, ports: None });
     }
+    let cgroup = Cgroup { path: String::new(), level: 1, id: 1 };
     let name = format!("shuttle-trial-{}", std::process::id());
-    load(netlink, &ruleset::compile(&policy, &name, cgroup.as_ref()), owned, Afterwards::Delete)
+    let ruleset = ruleset::compile(&trial, &name, features.cgroups.then_some(&cgroup));
+    load(netlink, &ruleset, features.owned_tables, Afterwards::Delete)
 }
 
 /// One transaction: table and chains are made unless they are there, then emptied and filled.
@@ -182,7 +184,7 @@ fn kernel_chain<'a>(chain: &ruleset::Chain, table: &'a OwnTable) -> Chain<'a> {
     if let Some(ruleset::Hook::Output { priority }) = chain.hook {
         made.set_type(ChainType::Nat);
         made.set_hook(Hook::Out, priority);
-        made.set_policy(Policy::Accept);
+        made.set_policy(nftnl::Policy::Accept);
     }
     made
 }

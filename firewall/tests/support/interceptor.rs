@@ -2,10 +2,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use super::processes::parent;
 use shuttle_firewall::helper::protocol::Hello;
 
 /// A running `intercept`, its helper's hello, and the processes behind it.
@@ -19,14 +22,14 @@ pub struct Interceptor {
 impl Interceptor {
     /// Starts it in this thread's namespace and waits until its rules are up.
     pub fn start(arguments: &[&str]) -> Interceptor {
-        let mut program = std::env::current_exe().expect("a test has a program");
-        program.pop();
-        program.set_file_name("examples");
-        program.push("intercept");
-        assert!(program.exists(), "first run: cargo build -p shuttle-firewall --examples");
-        let mut command = Command::new(program);
-        let mut process =
-            command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+        let mut command = Command::new(program());
+        command.args(arguments);
+        Interceptor::start_by(command)
+    }
+
+    /// The same by a command that may be about to become somebody else.
+    pub fn start_by(mut command: Command) -> Interceptor {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
         let stdin = process.stdin.take();
         let mut stdout = BufReader::new(process.stdout.take().expect("a pipe"));
         let hello = serde_json::from_str(&next_line(&mut stdout)).expect("a hello");
@@ -52,9 +55,7 @@ impl Interceptor {
 
     /// The process between the two, which waits for the server.
     pub fn keeper(&self) -> Pid {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.server())).expect("it lives");
-        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
-        Pid::from_raw(parent.trim().parse().expect("a number"))
+        parent(self.server())
     }
 
     /// Ends its stdin, and returns how it ended.
@@ -77,6 +78,16 @@ impl Interceptor {
             assert_eq!(self.ended().signal(), Some(9));
         }
     }
+}
+
+/// The built example.
+pub fn program() -> PathBuf {
+    let mut program = std::env::current_exe().expect("a test has a program");
+    program.pop();
+    program.set_file_name("examples");
+    program.push("intercept");
+    assert!(program.exists(), "first run: cargo build -p shuttle-firewall --examples");
+    program
 }
 
 fn next_line(stdout: &mut BufReader<ChildStdout>) -> String {

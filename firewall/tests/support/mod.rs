@@ -3,6 +3,7 @@
 
 pub mod interceptor;
 pub mod policies;
+pub mod processes;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
