@@ -171,7 +171,7 @@ impl Visit<'_> {
                         self.phase = Phase::Uploading;
                         found = Some(report);
                     }
-                    _ => return Err(self.failure(report)),
+                    _ => return Err(self.failure(report).await),
                 },
             }
         }
@@ -268,9 +268,13 @@ impl Visit<'_> {
     }
 
     /// What a report of failure means.
-    fn failure(&mut self, report: Report) -> BootstrapError {
+    async fn failure(&mut self, report: Report) -> BootstrapError {
         let Report { topic, system, detail, .. } = report;
         let remote = self.remote.to_string();
+        // The stage ends after such a report; what it wrote to standard error is complete then.
+        if tokio::time::timeout(FAREWELL, self.dialogue.process().wait()).await.is_err() {
+            tracing::debug!("the first stage reported a failure and did not end");
+        }
         let words = self.seen();
         match topic {
             Topic::Nowhere => BootstrapError::NowhereToExecute { remote, tried: detail },

@@ -9,7 +9,7 @@ say() { printf '\036shuttle:%s\t%s\t%s\t%s\n' "$1" "$here" "$have" "$2"; };
 fail() { say "$@"; exit 1; };
 take() { head -c "$count" 2>/dev/null || dd ibs=1 obs=4096 count="$count" 2>/dev/null; };
 
-for tool in uname chmod rm; do command -v $tool >/dev/null 2>&1 || fail missing $tool; done;
+for tool in uname chmod rm wc; do command -v $tool >/dev/null 2>&1 || fail missing $tool; done;
 command -v head >/dev/null 2>&1 || command -v dd >/dev/null 2>&1 || fail missing 'head or dd';
 
 file=; trap 'rm -f "$file"' 0; trap 'exit 1' 1 2 3 13 15;

@@ -13,7 +13,7 @@ use shuttle::bootstrap::{self, BootstrapError, Catalogue, Options, Parcel, Start
 use shuttle::transport::Remote;
 
 /// Says hello, removes itself, and sends back what it is sent.
-const ECHO: &str = "#!/bin/sh\nrm -f \"$0\"\n\
+pub const ECHO: &str = "#!/bin/sh\nrm -f \"$0\"\n\
     printf '\\0shuttl\\376\\0\\1\\0\\0\\0\\0\\0\\1\\0\\0\\0\\0\\0\\144'\nexec cat\n";
 
 /// A hang guard, not a measure.
@@ -61,14 +61,14 @@ pub fn exec(command: impl Into<String>) -> Remote {
 
 /// One start, on a runtime of its own.
 pub struct Trial<'a> {
-    pub agents: &'a Agents,
+    pub agents: &'a dyn Catalogue,
     pub ssh_command: Vec<String>,
     pub cache: Option<&'a Path>,
     pub patience: Duration,
 }
 
 impl<'a> Trial<'a> {
-    pub fn new(agents: &'a Agents) -> Self {
+    pub fn new(agents: &'a dyn Catalogue) -> Self {
         Self { agents, ssh_command: words("ssh"), cache: None, patience: PATIENCE }
     }
 
@@ -106,7 +106,7 @@ impl<'a> Trial<'a> {
 }
 
 /// The echoing agent has a clean byte pipe both ways, and ends when the pipe does.
-async fn echoes(started: Started) {
+pub async fn echoes(started: Started) {
     assert_eq!((started.hello.version, started.hello.window), (1, 65536));
     let Started { link, leftover, .. } = started;
     assert_eq!(leftover, b"");
@@ -135,6 +135,29 @@ async fn echoes(started: Started) {
 fn blocking(fd: OwnedFd) -> std::fs::File {
     fcntl(fd.as_fd(), FcntlArg::F_SETFL(OFlag::empty())).unwrap();
     fd.into()
+}
+
+/// Which files of ours lie in this directory.
+pub fn litter(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = entries.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with(".shuttle-")).collect()
+}
+
+/// A remote whose shell runs in mounts of its own, after `setup` changed them.
+pub fn in_own_mounts(setup: &str) -> Remote {
+    assert!(!setup.contains('\''));
+    exec(format!("exec unshare -m --propagation private sh -c '{setup}\nexec sh'"))
+}
+
+/// Bytes that no compression makes smaller.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 /// This machine's name as `uname -m` gives it.

@@ -2,5 +2,6 @@
 
 mod faults;
 mod kit;
+mod places;
 mod shells;
 mod ssh;
