@@ -1,7 +1,7 @@
 //! What the user typed, resolved into settings.
 //!
-//! The way of a word: [`expand`] adds the environment and `@file`s, [`arguments`] takes the words as they
-//! are, [`resolve`] makes [`Settings`] of them with the help of [`subnet`], [`remote`] and [`listen`].
+//! The way of a word: `expand` adds the environment and `@file`s, [`arguments`] takes the words as they
+//! are, `resolve` makes [`Settings`] of them with the help of `subnet`, `remote` and `listen`.
 
 pub mod arguments;
 pub mod exit;

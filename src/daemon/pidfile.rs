@@ -33,7 +33,7 @@ pub enum PidfileError {
         source: std::io::Error,
     },
     /// Another one has it.
-    #[error("shuttle runs already as process {pid} ({} is its pidfile); 'shuttle stop {pid}' ends it", path.display())]
+    #[error("already running as process {pid}, whose pidfile is {}; 'shuttle stop {pid}' ends it", path.display())]
     Running {
         /// Where.
         path: PathBuf,
