@@ -15,6 +15,7 @@ mod stage;
 
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use proto::greeting::Hello;
@@ -36,6 +37,8 @@ pub const LOGIN_PATIENCE: Duration = Duration::from_secs(120);
 pub const STAGE_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the child may take to end after it closed its output.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often somebody who waits is told what for.
+const REMINDER: Duration = Duration::from_secs(5);
 
 /// How to start an agent.
 #[derive(Clone)]
@@ -245,7 +248,7 @@ impl Visit<'_> {
             Phase::LoggingIn => self.options.login_patience,
             Phase::Probing | Phase::Uploading => self.options.stage_patience,
         };
-        match self.dialogue.listen(patience).await? {
+        match self.listen(patience).await? {
             Next::Sign(sign) => Ok(sign),
             Next::Silence => Err(BootstrapError::Timeout {
                 remote: self.remote.to_string(),
@@ -263,6 +266,21 @@ impl Visit<'_> {
                     }
                 };
                 Err(diagnose::diagnose(self.remote, self.phase, &exit, &self.dialogue.noise()))
+            }
+        }
+    }
+
+    /// Listens, and tells who asked for it (-v) that it takes long.
+    async fn listen(&mut self, patience: Duration) -> io::Result<Next> {
+        let mut listening = pin!(self.dialogue.listen(patience));
+        let since = Instant::now();
+        loop {
+            tokio::select! {
+                next = &mut listening => return next,
+                () = tokio::time::sleep(REMINDER) => {
+                    let seconds = since.elapsed().as_secs();
+                    tracing::info!("{}: still {} after {seconds} s", self.remote, self.phase.doing());
+                }
             }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use lab::{HostPlan, Lab, Wan};
@@ -14,10 +13,8 @@ use shuttle::transport::{Link, Remote, SshRemote};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 
-use crate::kit::{Agents, PATIENCE, Trial, echoes, exec, litter, machine, noise, words};
-
-/// Set in a process that a test started to be killed: the words that play ssh.
-const STAND_IN: &str = "BOOTSTRAP_TEST_STAND_IN";
+use crate::kit::{Agents, PATIENCE, Trial, echoes, eventually, exec, litter, machine, noise, words};
+use crate::stand_in::{STARTED, stand_in};
 
 fn server() -> Remote {
     Remote::Ssh(SshRemote { user: Some("root".into()), host: "server".into(), port: None })
@@ -26,15 +23,6 @@ fn server() -> Remote {
 /// A lab whose server puts the agent where no other test looks.
 fn lab_with_own_place() -> lab::Builder {
     Lab::builder().host(HostPlan::new("server").sshd_with(&["SetEnv XDG_RUNTIME_DIR=/run/place"]))
-}
-
-/// Waits until a condition holds; the deadline is a hang guard.
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !holds() {
-        assert!(since.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 fn attach() -> Attach {
@@ -144,17 +132,10 @@ fn giving_up_in_the_middle_of_an_upload_leaves_neither_ssh_nor_a_file() {
 fn when_the_daemon_is_killed_ssh_and_the_agent_go_too() {
     let lab = lab_with_own_place().build().unwrap();
     lab.server().check("mkdir -m 700 /run/place").unwrap();
-    let mut stand_in = lab
-        .client()
-        .command(std::env::current_exe().unwrap())
-        .args(["faults::stands_in_for_a_daemon", "--exact", "--ignored", "--nocapture"])
-        .env(STAND_IN, lab.ssh_command())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let command = &mut stand_in(&lab, &[], &lab.ssh_command(), "root");
+    let mut stand_in = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(stand_in.stdout.take().unwrap()).lines();
-    let ssh =
-        lines.map(|line| line.unwrap()).find_map(|line| line.strip_prefix("ssh is ").map(str::to_owned));
+    let ssh = lines.map(|line| line.unwrap()).find_map(|line| line.strip_prefix(STARTED).map(str::to_owned));
     let ssh = ssh.expect("the stand-in starts its agent");
     // Its executable is what tells it apart, although the file is gone.
     let agents = "ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c /run/place/.shuttle-";
@@ -167,17 +148,4 @@ fn when_the_daemon_is_killed_ssh_and_the_agent_go_too() {
     eventually("ssh ends", || !alive());
     eventually("the agent ends", || count().trim() == "0");
     assert_eq!(lab.server().check("ls -A /run/place").unwrap(), "");
-}
-
-/// Not a test of its own: the process that the test above kills.
-#[test]
-#[ignore = "started by another test, to be killed"]
-fn stands_in_for_a_daemon() {
-    let ssh_command = words(&std::env::var(STAND_IN).expect("another test starts this"));
-    let trial = Trial { ssh_command, ..Trial::new(&Embedded) };
-    trial.start_then(&server(), async |started| {
-        let started = started.unwrap();
-        println!("ssh is {}", started.link.process.pid());
-        std::future::pending::<()>().await;
-    });
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -148,6 +148,15 @@ pub fn litter(directory: &Path) -> Vec<String> {
 pub fn in_own_mounts(setup: &str) -> Remote {
     assert!(!setup.contains('\''));
     exec(format!("exec unshare -m --propagation private sh -c '{setup}\nexec sh'"))
+}
+
+/// Waits until a condition holds; the deadline is a hang guard.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Bytes that no compression makes smaller.

@@ -5,3 +5,5 @@ mod kit;
 mod places;
 mod shells;
 mod ssh;
+mod stand_in;
+mod terminal;
