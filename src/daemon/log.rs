@@ -28,6 +28,8 @@ pub fn start(verbose: u8, syslog: bool) {
     let stamps = needs_stamps(verbose);
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(Level::TRACE)
+        // The lines are for files and syslog as well.
+        .with_ansi(false)
         .with_writer(Destination)
         .event_format(Line { stamps })
         .finish()
