@@ -1,5 +1,6 @@
 //! The child process that carries a link: its pipes, its signals, its end and its last words.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -164,13 +165,23 @@ impl Process {
         String::from_utf8_lossy(&words).trim().to_owned()
     }
 
+    /// With all that it started: a ProxyJump's ssh, which inherited our deafness to SIGHUP, would otherwise stay
+    /// for as long as its connection hangs.
     fn terminate(&self) {
         // The id is there for as long as the child was not waited for, so it is nobody else's.
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        let Some(pid) = self.child.id() else { return };
+        for pid in family(pid) {
             // Fails only when it ended a moment ago.
-            signal::kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
+            signal::kill(pid, Signal::SIGTERM).ok();
         }
     }
+}
+
+/// A process and all that descend from it, elders first; those that left the family are not ours to end.
+fn family(pid: u32) -> Vec<Pid> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let youngers = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(family);
+    i32::try_from(pid).map(Pid::from_raw).into_iter().chain(youngers).collect()
 }
 
 impl Drop for Process {
@@ -182,5 +193,52 @@ impl Drop for Process {
 impl Exit {
     fn new(status: ExitStatus, words: String) -> Self {
         Self { code: status.code(), signal: status.signal(), words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::kill;
+
+    use super::*;
+
+    fn sh(line: &str) -> Link {
+        spawn(&["sh", "-c", line].map(str::to_owned)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_end_tells_how_it_came_and_the_last_words() {
+        let mut link = sh("echo one >&2; echo two >&2; exit 7");
+        let exit = link.process.wait().await.unwrap();
+        assert_eq!(exit, Exit { code: Some(7), signal: None, words: "one\ntwo".into() });
+        let mut link = sh("seq -s, 1 2000 >&2; echo end >&2; kill -9 $$");
+        let exit = link.process.wait().await.unwrap();
+        assert_eq!((exit.code, exit.signal), (None, Some(9)));
+        assert!(exit.words.len() < WORDS_KEPT && exit.words.ends_with("2000\nend"), "{}", exit.words);
+    }
+
+    #[tokio::test]
+    async fn ending_a_child_ends_what_it_started() {
+        let link = sh("sleep 1000 & echo $! >&2; wait");
+        let grandchild = loop {
+            match link.process.last_words().parse() {
+                Ok(pid) => break Pid::from_raw(pid),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        link.process.end().await.unwrap();
+        // It is init's to wait for, which may take a moment.
+        while kill(grandchild, None).is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_child_that_does_not_listen_is_killed() {
+        let link = sh("trap '' TERM; echo ready >&2; while :; do sleep 1; done");
+        while link.process.last_words().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(link.process.end().await.unwrap().signal, Some(9));
     }
 }

@@ -6,7 +6,7 @@ use lab::{HostPlan, Lab};
 use shuttle::bootstrap::BootstrapError;
 use shuttle::transport::{Remote, SshRemote};
 
-use crate::kit::{Agents, Trial, machine, words};
+use crate::kit::{Agents, Trial, eventually, machine, words};
 
 /// A start from the lab's client.
 fn on_client<T: Send>(lab: &Lab, cache: Option<&Path>, work: impl FnOnce(&Trial<'_>) -> T + Send) -> T {
@@ -142,5 +142,21 @@ fn a_terminal_or_a_command_in_the_users_configuration_does_not_spoil_the_pipe() 
         let agents = Agents::echo(&[machine()]);
         let ssh_command = words(&format!("ssh -F {}", config.display()));
         Trial { ssh_command, ..Trial::new(&agents) }.talks(&login("root"));
+    });
+}
+
+#[test]
+fn a_server_behind_a_jump_host_is_reached_and_no_ssh_stays() {
+    let lab = Lab::builder().behind_jump().build().unwrap();
+    let children = |pid: u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
+    };
+    on_client(&lab, None, |trial| {
+        trial.start_then(&login("root"), async |started| {
+            let process = started.unwrap().link.process;
+            let jump: u32 = children(process.pid()).trim().parse().expect("ssh runs another ssh");
+            process.end().await.unwrap();
+            eventually("the jump's ssh ends", || !Path::new(&format!("/proc/{jump}")).exists());
+        });
     });
 }
