@@ -42,7 +42,11 @@ impl Refuge {
         let failed = |what: &str, error: io::Error| {
             format!("cannot {what} the cgroup {} ({error})", self.directory.display())
         };
-        fs::create_dir(&self.directory).map_err(|error| failed("make", error))?;
+        match fs::create_dir(&self.directory) {
+            // Its name has our number in it: a dead run left it, without a note.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|error| failed("make", error))?,
+        }
         let entered = fs::write(self.directory.join("cgroup.procs"), process.to_string())
             .and_then(|()| fs::metadata(&self.directory));
         match entered {

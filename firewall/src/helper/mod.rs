@@ -75,15 +75,24 @@ fn await_end(child: Pid, awaited: &SigSet) -> io::Result<ExitCode> {
         match awaited.wait()? {
             Signal::SIGTERM => kill(child, Signal::SIGTERM)?,
             _ => match waitpid(child, Some(WaitPidFlag::WNOHANG))? {
-                WaitStatus::Exited(_, code) => return Ok(ExitCode::from(code as u8)),
-                WaitStatus::Signaled(_, signal, _) => {
-                    eprintln!("shuttle helper: killed by {signal}; undoing what it held");
+                // It has undone everything, or said what it could not.
+                WaitStatus::Exited(_, code @ (0 | 1)) => return Ok(ExitCode::from(code as u8)),
+                ended @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => {
+                    eprintln!("shuttle helper: {}; undoing what it held", words(ended));
                     repair();
                     return Ok(ExitCode::FAILURE);
                 }
                 _ => {}
             },
         }
+    }
+}
+
+/// How the serving process came to its end.
+fn words(ended: WaitStatus) -> String {
+    match ended {
+        WaitStatus::Signaled(_, signal, _) => format!("killed by {signal}"),
+        ended => format!("ended out of order ({ended:?})"),
     }
 }
 

@@ -222,3 +222,51 @@ fn add_rule(batch: &mut Batch, rule: &Rule, chain: &Chain<'_>) {
 fn c_string(name: &str) -> CString {
     CString::new(name).expect("a name without a NUL")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on a kernel before 5.12.
+    fn without_owned_tables() -> Nft {
+        let netlink = Netlink::open().unwrap();
+        Nft { netlink, features: Features { owned_tables: false, cgroups: true } }
+    }
+
+    fn in_a_namespace(test: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("these tests run as root");
+            test();
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+
+    fn ruleset() -> Ruleset {
+        let net = "10.0.0.0/8".parse().unwrap();
+        let rules = vec![policy::Rule { action: policy::Action::Include, net, ports: None }];
+        ruleset::compile(&Policy { rules, redirect_v4: Some(1), ..Policy::default() }, "shuttle-1", None)
+    }
+
+    #[test]
+    fn an_owned_table_goes_with_its_socket_and_another_stays_until_it_is_removed() {
+        in_a_namespace(|| {
+            let mut observer = Nft::open().unwrap();
+            let mut owner = Nft::open().unwrap();
+            owner.apply(&ruleset()).unwrap();
+            let name = "shuttle-1".to_owned();
+            assert_eq!(observer.tables().unwrap(), [FoundTable { name: name.clone(), owned: true }]);
+            assert!(observer.remove("shuttle-1").is_err(), "it belongs to somebody else");
+            drop(owner);
+            assert_eq!(observer.tables().unwrap(), []);
+
+            let mut maker = without_owned_tables();
+            maker.apply(&ruleset()).unwrap();
+            maker.apply(&ruleset()).unwrap();
+            drop(maker);
+            assert_eq!(observer.tables().unwrap(), [FoundTable { name, owned: false }]);
+            observer.remove("shuttle-1").unwrap();
+            assert_eq!(observer.tables().unwrap(), []);
+            observer.remove("shuttle-1").unwrap();
+        });
+    }
+}
