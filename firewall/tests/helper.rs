@@ -7,6 +7,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
+use shuttle_firewall::nft::Nft;
+use shuttle_firewall::policy::Policy;
+use shuttle_firewall::ruleset::compile;
 use support::interceptor::Interceptor;
 use support::processes::{cgroup_of, is_alive};
 use support::{echoes, in_a_namespace, listing, run, serve, wait_until, who_answers};
@@ -165,13 +168,15 @@ fn when_all_are_killed_at_once_no_rule_is_left_and_the_next_start_repairs_the_re
 }
 
 #[test]
-fn a_table_that_a_dead_run_left_without_owner_is_removed_and_others_are_not() {
+fn a_table_that_a_dead_run_left_without_an_owner_is_removed_and_others_are_not() {
     in_a_namespace(|| {
         let live = std::process::Command::new("sleep").arg("1000").spawn();
         let mut live = live.expect("sleep is installed");
         // The number of its helper has passed to another program meanwhile.
         run(&format!("nft add table inet shuttle-{}", live.id()));
         run("nft add table inet shuttle-4194304");
+        let mut owner = Nft::open().unwrap();
+        owner.apply(&compile(&Policy::default(), "shuttle-4194303", None)).unwrap();
         run("nft add table inet shuttle-mine");
         run("nft add table ip shuttle-4194304");
         let interceptor = Interceptor::start(&EVERYTHING);
@@ -179,6 +184,8 @@ fn a_table_that_a_dead_run_left_without_owner_is_removed_and_others_are_not() {
         let repaired = interceptor.hello.repaired.clone();
         assert!(repaired.contains(&"nft table shuttle-4194304".to_owned()), "{repaired:?}");
         assert!(interceptor.stop().success());
+        assert!(listing().contains("table inet shuttle-4194303 {"));
+        drop(owner);
         assert_eq!(listing(), "table inet shuttle-mine {\n}\ntable ip shuttle-4194304 {\n}\n");
         live.kill().unwrap();
         live.wait().unwrap();

@@ -154,6 +154,27 @@ fn a_refused_transaction_changes_nothing_and_names_what_was_refused() {
 }
 
 #[test]
+fn rules_that_fit_no_set_load_too() {
+    in_a_namespace(|| {
+        let rules = (1..=30_000).map(|port| include(&format!("10.0.0.0/8 port {port}")));
+        Nft::open().unwrap().apply(&compile(&both(rules), "shuttle-test", None)).unwrap();
+    });
+}
+
+#[test]
+fn a_program_started_meanwhile_does_not_keep_the_table() {
+    in_a_namespace(|| {
+        let mut nft = Nft::open().unwrap();
+        nft.apply(&compile(&Policy::default(), "shuttle-test", None)).unwrap();
+        let mut heir = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep is installed");
+        drop(nft);
+        assert_eq!(listing(), "");
+        heir.kill().unwrap();
+        heir.wait().unwrap();
+    });
+}
+
+#[test]
 fn who_is_not_root_is_told_so() {
     in_a_namespace(|| {
         // Capabilities are per thread.
