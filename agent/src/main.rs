@@ -2,7 +2,10 @@
 #![no_std]
 #![no_main]
 // Inline assembly is not stable on all architectures; those builds say so.
-#![cfg_attr(all(rustix_use_experimental_asm, target_arch = "mips"), feature(asm_experimental_arch))]
+#![cfg_attr(
+    all(rustix_use_experimental_asm, any(target_arch = "mips", target_arch = "powerpc64")),
+    feature(asm_experimental_arch)
+)]
 
 mod runtime;
 

@@ -4,10 +4,11 @@
 mod program;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant as Clock};
 
 use nix::errno::Errno;
@@ -47,8 +48,8 @@ pub struct Client {
     pub closed: Option<Option<Violation>>,
     /// The agent closed its output.
     pub ended: bool,
-    input: Option<ChildStdin>,
-    output: ChildStdout,
+    input: Option<File>,
+    output: File,
     pub errors: Option<ChildStderr>,
     start: Clock,
     buffer: Vec<u8>,
@@ -91,7 +92,14 @@ impl Client {
     /// The same for any agent, started in any way.
     pub fn with(program: Program, command: Command) -> Self {
         let mut agent = spawn(command);
-        let (mut input, mut output) = (agent.stdin.take().unwrap(), agent.stdout.take().unwrap());
+        let input = OwnedFd::from(agent.stdin.take().unwrap());
+        let output = OwnedFd::from(agent.stdout.take().unwrap());
+        Self::over(program, agent, input, output)
+    }
+
+    /// The same over any pipe to an agent that was started already.
+    pub fn over(program: Program, mut agent: Child, input: OwnedFd, output: OwnedFd) -> Self {
+        let (mut input, mut output) = (File::from(input), File::from(output));
         let mut hello = [0; Hello::LENGTH];
         output.read_exact(&mut hello).expect("the agent's hello");
         let hello = Hello::decode(&hello).unwrap();
@@ -164,6 +172,11 @@ impl Client {
     /// Closes the link to the agent.
     pub fn hang_up(&mut self) {
         self.input = None;
+    }
+
+    /// Closes only what the agent writes to.
+    pub fn close_output(&mut self) {
+        self.output = File::open("/dev/null").unwrap();
     }
 
     /// Writes bytes that are no protocol to the link.
@@ -277,6 +290,11 @@ impl Client {
             }
             Ok(count) => count,
             Err(Errno::EAGAIN) => 0,
+            // A terminal whose other side is closed.
+            Err(Errno::EIO) => {
+                self.ended = true;
+                0
+            }
             Err(errno) => panic!("cannot read from the agent: {errno}"),
         };
         let now = self.now();
