@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd;
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use super::scan::{Scanner, Sign};
 use crate::transport::{Link, Process};
@@ -28,8 +29,18 @@ pub(super) enum Next {
     Sign(Sign),
     /// It closed its end.
     End,
-    /// Nothing moved for too long.
+    /// There was no sign for too long.
     Silence,
+}
+
+/// What one step did.
+enum Step {
+    /// Something came, or nothing happened.
+    Read,
+    /// Some of ours was taken.
+    Written,
+    /// The other side closed its end.
+    End,
 }
 
 impl Dialogue {
@@ -52,41 +63,43 @@ impl Dialogue {
         self.outgoing.extend_from_slice(bytes);
     }
 
-    /// Moves bytes both ways until there is a sign; `patience` is how long nothing at all may move.
+    /// Moves bytes both ways until there is a sign; `patience` is how long there may be none while nothing more
+    /// of ours is taken. Noise is no reason to wait longer: some commands never stop talking.
     pub(super) async fn listen(&mut self, patience: Duration) -> io::Result<Next> {
+        let mut deadline = Instant::now() + patience;
         loop {
             if let Some(sign) = self.scanner.next_sign() {
                 return Ok(Next::Sign(sign));
             }
-            match tokio::time::timeout(patience, self.step()).await {
+            match tokio::time::timeout_at(deadline, self.step()).await {
                 Err(_) => return Ok(Next::Silence),
-                Ok(moved) => {
-                    if !moved? {
-                        return Ok(Next::End);
-                    }
-                }
+                Ok(step) => match step? {
+                    Step::Written => deadline = Instant::now() + patience,
+                    Step::Read => {}
+                    Step::End => return Ok(Next::End),
+                },
             }
         }
     }
 
-    /// Reads or writes once; false at the end of the input.
-    async fn step(&mut self) -> io::Result<bool> {
+    /// Reads or writes once.
+    async fn step(&mut self) -> io::Result<Step> {
         let pending = self.written < self.outgoing.len();
         tokio::select! {
             ready = self.input.readable() => {
                 let mut buffer = [0; 4096];
                 match ready?.try_io(|fd| Ok(unistd::read(fd.get_ref(), &mut buffer)?)) {
-                    Err(_not_ready) => Ok(true),
+                    Err(_not_ready) => Ok(Step::Read),
                     Ok(length) => {
                         let length = length?;
                         self.scanner.feed(&buffer[..length]);
-                        Ok(length > 0)
+                        Ok(if length > 0 { Step::Read } else { Step::End })
                     }
                 }
             }
             ready = self.output.writable(), if pending => {
                 match ready?.try_io(|fd| Ok(unistd::write(fd.get_ref(), &self.outgoing[self.written..])?)) {
-                    Err(_not_ready) => {}
+                    Err(_not_ready) => return Ok(Step::Read),
                     Ok(Ok(length)) => self.written += length,
                     // Nobody reads there any more. Why, the input tells, or its end.
                     Ok(Err(error)) if error.raw_os_error() == Some(Errno::EPIPE as i32) => {
@@ -94,7 +107,7 @@ impl Dialogue {
                     }
                     Ok(Err(error)) => return Err(error),
                 }
-                Ok(true)
+                Ok(Step::Written)
             }
         }
     }

@@ -12,7 +12,9 @@ take() { head -c "$count" 2>/dev/null || dd ibs=1 obs=4096 count="$count" 2>/dev
 for tool in uname chmod rm wc; do command -v $tool >/dev/null 2>&1 || fail missing $tool; done;
 command -v head >/dev/null 2>&1 || command -v dd >/dev/null 2>&1 || fail missing 'head or dd';
 
-file=; trap 'rm -f "$file"' 0; trap 'exit 1' 1 2 3 13 15;
+# Whatever ends the stage, its file goes. Signals come late and twice: each runs all of this, none hits the rm.
+leave() { trap '' 1 2 3 13 15; trap - 0; rm -f "$file"; exit 1; };
+file=; trap leave 0 1 2 3 13 15;
 IFS=' ' read -r machine form count size name place;
 
 # A place is tried by running a line of shell there: the mount may be noexec, the directory read-only.

@@ -159,3 +159,21 @@ fn an_agent_that_is_no_program_for_this_machine_is_said_to_be_and_does_not_stay(
         assert_eq!(litter(folder.path()), <[String; 0]>::default(), "{shell}");
     }
 }
+
+#[test]
+fn a_start_that_is_given_up_takes_its_file_along() {
+    let agents = Agents::echo(&["none of ours"]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("run")).unwrap();
+    let path = folder.path().display();
+    for shell in ["dash", "bash", "busybox", "zsh", "ksh"] {
+        let remote = exec(format!(
+            "ln -sf /bin/{shell} {path}/sh; PATH={path}:$PATH XDG_RUNTIME_DIR={path}/run exec sh"
+        ));
+        // The signal that ends the stage must not hit the rm with which the stage ends: that takes a few goes.
+        for _ in 0..20 {
+            Trial::new(&agents).fails(&remote);
+            assert_eq!(litter(&folder.path().join("run")), <[String; 0]>::default(), "{shell}");
+        }
+    }
+}

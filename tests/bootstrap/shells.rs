@@ -1,11 +1,12 @@
 //! Shells that read our commands from a pipe, with all the noise that they make.
 
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use shuttle::bootstrap::BootstrapError;
 use shuttle::transport::Remote;
 
-use crate::kit::{Agents, Trial, exec, machine};
+use crate::kit::{Agents, Trial, exec, litter, machine};
 
 #[test]
 fn an_agent_starts_on_this_machine_in_one_turn() {
@@ -25,6 +26,28 @@ fn an_agent_starts_through_each_shell_that_reads_commands_from_a_pipe() {
         let line = if shell.ends_with("-i") { format!("setsid {shell}") } else { shell.to_owned() };
         Trial::new(&agents).talks(&exec(line));
     }
+}
+
+#[test]
+fn the_first_stage_runs_in_each_posix_shell() {
+    let agents = Agents::echo(&[machine()]);
+    for shell in ["bash", "dash", "busybox", "zsh", "ksh"] {
+        let folder = tempfile::tempdir().unwrap();
+        symlink(format!("/bin/{shell}"), folder.path().join("sh")).unwrap();
+        let path = folder.path().display();
+        let (_, place) =
+            Trial::new(&agents).talks(&exec(format!("PATH={path}:$PATH XDG_RUNTIME_DIR={path} exec sh")));
+        assert_eq!(place, path.to_string(), "{shell}");
+        assert_eq!(litter(folder.path()), <[String; 0]>::default(), "{shell}");
+    }
+}
+
+#[test]
+fn a_command_that_never_stops_talking_is_given_up() {
+    let agents = Agents::echo(&[machine()]);
+    let trial = Trial { patience: Duration::from_millis(300), ..Trial::new(&agents) };
+    let error = trial.fails(&exec("exec yes welcome"));
+    assert!(matches!(&error, BootstrapError::Timeout { seen, .. } if seen.contains("welcome")), "{error}");
 }
 
 #[test]
