@@ -17,7 +17,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser};
-use firewall::policy::Rule;
+use firewall::policy::{Action, Rule};
+use ipnet::IpNet;
 
 use crate::transport::Remote;
 use arguments::{Arguments, Verb};
@@ -63,6 +64,13 @@ pub struct Settings {
     pub syslog: bool,
     /// What the user should hear about these settings as soon as the log works.
     pub notices: Vec<Notice>,
+}
+
+impl Settings {
+    /// Whether an include has a destination of this kind.
+    pub fn includes(&self, kind: impl Fn(&IpNet) -> bool) -> bool {
+        self.rules.iter().any(|rule| rule.action == Action::Include && kind(&rule.net))
+    }
 }
 
 /// A remark on the settings that is no error.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use firewall::client::Helper;
 use firewall::policy::Policy;
+use ipnet::IpNet;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -106,7 +107,11 @@ impl Run {
         ready: &mut Ready,
     ) -> anyhow::Result<Infallible> {
         raise_descriptor_limit();
-        let listeners = Listeners::bind(settings.listen_v4, settings.listen_v6)?;
+        // A family without a destination needs no listener, nor a word when this machine lacks it.
+        let listeners = Listeners::bind(
+            settings.listen_v4.filter(|_| settings.includes(|net| matches!(net, IpNet::V4(_)))),
+            settings.listen_v6.filter(|_| settings.includes(|net| matches!(net, IpNet::V6(_)))),
+        )?;
 
         // First, so that its password prompt comes first, and so that ssh is born exempt from the rules.
         let helper = self.helper.insert(Helper::start().await?);
@@ -189,7 +194,7 @@ fn policy(settings: &Settings, listeners: &Listeners) -> Policy {
     Policy {
         rules: settings.rules.clone(),
         redirect_v4: port(&listeners.v4),
-        redirect_v6: port(&listeners.v6).filter(|_| settings.ipv6),
+        redirect_v6: port(&listeners.v6),
         ..Policy::default()
     }
 }

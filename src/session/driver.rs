@@ -174,7 +174,8 @@ impl Driver {
         due
     }
 
-    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Ended> {
+    /// Does its turns until there is nothing to do, or others should get theirs; an error is the end.
+    fn poll_turns(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         self.relays.wakes.register(cx.waker());
         for _ in 0..ROUNDS {
             let received = self.receive(cx)?;
@@ -186,11 +187,11 @@ impl Driver {
                 return Err(Ended::Asked);
             }
             if !(received || ordered || woken || sent || self.poll_timer(cx)) {
-                return Ok(Poll::Pending);
+                return Ok(());
             }
         }
         cx.waker().wake_by_ref();
-        Ok(Poll::Pending)
+        Ok(())
     }
 }
 
@@ -198,9 +199,16 @@ impl Future for Driver {
     type Output = Ended;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        match self.get_mut().poll_turns(cx) {
-            Ok(_) => Poll::Pending,
-            Err(ended) => Poll::Ready(ended),
+        let driver = self.get_mut();
+        match driver.poll_turns(cx) {
+            Ok(()) => Poll::Pending,
+            Err(ended) => {
+                if matches!(ended, Ended::Violation(_)) {
+                    // The agent should hear what it did; it may be past hearing.
+                    let _ = driver.transmit(cx);
+                }
+                Poll::Ready(ended)
+            }
         }
     }
 }
