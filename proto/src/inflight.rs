@@ -87,6 +87,14 @@ pub struct Inflight {
 }
 
 impl Inflight {
+    /// The most bytes on the heap.
+    pub(crate) const MOST_MEMORY: usize = MAX_RECORDS * size_of::<Record>();
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        self.records.capacity() * size_of::<Record>()
+    }
+
     /// A fresh law for a link that goes on at `position`.
     pub(crate) fn new(now: Instant, position: u64) -> Self {
         Self {

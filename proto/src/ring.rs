@@ -37,6 +37,11 @@ impl Ring {
         }
     }
 
+    /// Bytes on the heap.
+    pub(crate) const fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(crate) const fn acknowledged(&self) -> u64 {
         self.acknowledged
     }

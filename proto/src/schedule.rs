@@ -64,6 +64,14 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// Bytes that one stream takes in here.
+    pub(crate) const ENTRY: usize = size_of::<Node>();
+
+    /// Bytes on the heap.
+    pub(crate) const fn memory(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+    }
+
     pub(crate) const fn new() -> Self {
         Self { nodes: Vec::new(), new: List::EMPTY, old: List::EMPTY }
     }

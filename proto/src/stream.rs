@@ -121,6 +121,14 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Bytes that one stream takes in here.
+    pub(crate) const ENTRY: usize = size_of::<Option<Stream>>() + size_of::<u32>();
+
+    /// Bytes on the heap.
+    pub(crate) const fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<Option<Stream>>() + self.free.capacity() * size_of::<u32>()
+    }
+
     pub(crate) const fn open(&self) -> u32 {
         self.open
     }

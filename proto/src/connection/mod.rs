@@ -78,6 +78,13 @@ impl Config {
     pub const fn new(side: Side) -> Self {
         Self { side, ring: 4 << 20, window: 64 << 10, window_cap: 4 << 20, growth: 64 << 20, streams: 65_536 }
     }
+
+    /// The most that [`Connection::memory`] can be; tables grow by doubling.
+    pub const fn memory_bound(&self) -> usize {
+        let streams = if self.streams < MOST_STREAMS { self.streams } else { MOST_STREAMS } as usize;
+        let tables = Streams::ENTRY + Schedule::ENTRY + size_of::<u32>();
+        ring_size(self.ring) + 2 * (streams + 4) * tables + Inflight::MOST_MEMORY
+    }
 }
 
 /// What the peer said of itself in the greeting, and how far it got.
@@ -209,11 +216,19 @@ const LINK_FRAMES: usize = HEADER + 16;
 /// The ring's room that data leaves to control frames.
 const CONTROL_ROOM: usize = 16 << 10;
 
+/// What a stream's number on the wire can count.
+const MOST_STREAMS: u32 = 1 << 24;
+
+const fn ring_size(configured: usize) -> usize {
+    let size = if configured < 2 * CONTROL_ROOM { 2 * CONTROL_ROOM } else { configured };
+    size.next_power_of_two()
+}
+
 impl Connection {
     /// A new session without a link.
     pub fn new(config: Config) -> Self {
         Self {
-            ring: Ring::new(config.ring.max(2 * CONTROL_ROOM)),
+            ring: Ring::new(ring_size(config.ring)),
             peer: None,
             streams: Streams::default(),
             schedule: Schedule::new(),
@@ -393,6 +408,13 @@ impl Connection {
         }
     }
 
+    /// Bytes on the heap; what applications have not consumed yet is their driver's.
+    pub fn memory(&self) -> usize {
+        let link = self.link.as_ref().map_or(0, |link| link.inflight.memory());
+        let queue = self.pending.capacity() * size_of::<u32>();
+        self.ring.memory() + self.streams.memory() + self.schedule.memory() + queue + link
+    }
+
     // ---- shared by both directions ----
 
     /// A stream that the driver still knows.
@@ -402,7 +424,7 @@ impl Connection {
 
     fn stream_limit(&self) -> u32 {
         let peer = self.peer.map_or(0, |peer| peer.streams);
-        self.config.streams.min(peer).min(1 << 24)
+        self.config.streams.min(peer).min(MOST_STREAMS)
     }
 
     fn initial_credit(&self) -> Credit {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shuttle_proto::{Config, Connection, Event, Instant, Reason, StreamId, Target};
+use shuttle_proto::{Config, Connection, Event, Instant, OpenError, Reason, StreamId, Target, Violation};
 
 use super::Pipe;
 
@@ -27,7 +27,12 @@ pub struct Application {
     pub accepted: bool,
     pub finished: bool,
     pub has_finished: bool,
+    /// The peer reset it.
     pub reset: Option<Reason>,
+    /// Either end did.
+    pub was_reset: bool,
+    /// Counts the streams of a session: the same on both ends, while their numbers come back.
+    pub serial: u64,
     /// Arrival of the latest data.
     pub last_data: Option<Instant>,
 }
@@ -41,6 +46,11 @@ pub struct Endpoint {
     /// What the agent's applications do: each opened stream starts as a copy.
     pub template: Application,
     pub closed: bool,
+    /// Whether the peer is honest: its bytes are checked, and a violation is a failure of the test.
+    pub trusts_peer: bool,
+    /// What a dishonest peer did.
+    pub violation: Option<Violation>,
+    begun: u64,
 }
 
 impl Endpoint {
@@ -52,36 +62,69 @@ impl Endpoint {
             ended: Vec::new(),
             template: Application::default(),
             closed: false,
+            trusts_peer: true,
+            violation: None,
+            begun: 0,
         }
     }
 
     /// Opens a stream that behaves like `application`.
     pub fn open(&mut self, now: Instant, application: Application) -> StreamId {
+        self.try_open(now, application).expect("a free stream")
+    }
+
+    /// The same where the limit may be reached.
+    pub fn try_open(&mut self, now: Instant, application: Application) -> Result<StreamId, OpenError> {
         let target = Target::Tcp("10.0.0.1:80".parse().expect("an address"));
-        let stream = self.connection.open(now, &target).expect("a free stream");
+        let stream = self.connection.open(now, &target)?;
         self.begin(stream, application);
-        stream
+        Ok(stream)
     }
 
     fn begin(&mut self, stream: StreamId, application: Application) {
         if application.to_send > 0 {
             self.connection.ready(stream);
         }
+        let application = Application { serial: self.begun, ..application };
+        self.begun += 1;
         assert!(self.streams.insert(stream, application).is_none(), "{stream:?} was still in use");
         self.finish_if_done(stream);
     }
 
     fn finish_if_done(&mut self, stream: StreamId) {
         let application = self.streams.get_mut(&stream).expect("known");
-        if application.to_send == 0 && application.finish && !application.has_finished {
+        if application.to_send == 0 && application.finish {
+            self.finish(stream);
+        }
+    }
+
+    /// The application sends no more, whatever it still had.
+    pub fn finish(&mut self, stream: StreamId) {
+        let application = self.streams.get_mut(&stream).expect("known");
+        if !application.has_finished {
             application.has_finished = true;
+            application.to_send = 0;
             self.connection.finish(stream);
             self.settle(stream);
         }
     }
 
+    /// The application finishes once it has sent what it has.
+    pub fn finish_when_sent(&mut self, stream: StreamId) {
+        if let Some(application) = self.streams.get_mut(&stream) {
+            application.finish = true;
+            self.finish_if_done(stream);
+        }
+    }
+
+    /// The session is over for this end.
+    pub fn has_ended(&self) -> bool {
+        self.closed || self.violation.is_some()
+    }
+
     pub fn reset(&mut self, stream: StreamId) {
         self.connection.reset(stream, Reason::Reset);
+        self.streams.get_mut(&stream).expect("known").was_reset = true;
         self.end(stream);
     }
 
@@ -113,7 +156,16 @@ impl Endpoint {
 
     pub fn receive(&mut self, now: Instant, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let (taken, event) = self.connection.handle(now, bytes).expect("an honest peer");
+            let (taken, event) = match self.connection.handle(now, bytes) {
+                Ok(outcome) => outcome,
+                Err(violation) if self.trusts_peer => panic!("an honest peer, and yet: {violation}"),
+                Err(violation) => {
+                    assert_eq!(*self.violation.get_or_insert(violation), violation);
+                    return;
+                }
+            };
+            assert!(taken > 0);
+            assert!(event.is_none() || !self.has_ended(), "{event:?} after the end");
             if let Some(event) = event {
                 self.act(now, event);
             }
@@ -131,7 +183,8 @@ impl Endpoint {
             Event::Data { stream, bytes } => {
                 let application = self.streams.get_mut(&stream).expect("known");
                 for &byte in bytes {
-                    assert_eq!(byte, byte_at(application.received), "at {}", application.received);
+                    let expected = byte_at(application.received);
+                    assert!(byte == expected || !self.trusts_peer, "at {}", application.received);
                     application.received += 1;
                 }
                 application.last_data = Some(now);
@@ -146,7 +199,9 @@ impl Endpoint {
                 self.settle(stream);
             }
             Event::Reset { stream, reason } => {
-                self.streams.get_mut(&stream).expect("known").reset = Some(reason);
+                let application = self.streams.get_mut(&stream).expect("known");
+                application.reset = Some(reason);
+                application.was_reset = true;
                 self.end(stream);
             }
             Event::Closed { .. } => self.closed = true,

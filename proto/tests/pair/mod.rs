@@ -4,6 +4,7 @@
 
 pub mod endpoint;
 pub mod pipe;
+pub mod script;
 
 use std::time::Duration;
 
@@ -57,6 +58,24 @@ impl Pair {
         self.client.connection.attach(self.now, agent).expect("the agent's position is possible");
         self.agent.connection.attach(self.now, client).expect("the client's position is possible");
         self.connected = true;
+    }
+
+    pub const fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// A new link if there is none.
+    pub fn reconnect(&mut self) {
+        let ended = self.client.has_ended() || self.agent.has_ended();
+        if !self.connected && !ended && (self.client.trusts_peer || self.positions_agree()) {
+            self.connect();
+        }
+    }
+
+    /// Whether what both sides received is what was sent; not so after an injected frame.
+    fn positions_agree(&self) -> bool {
+        let (client, agent) = (&self.client.connection, &self.agent.connection);
+        client.received() <= agent.stats().sent && agent.received() <= client.stats().sent
     }
 
     /// The link dies, with whatever is on it.

@@ -31,11 +31,13 @@ pub struct Pipe {
     refused: bool,
     /// Bytes taken so far.
     pub taken: u64,
+    /// What arrives comes in pieces of at most this size; no large write arrives all at its end.
+    pub segment: usize,
 }
 
 impl Pipe {
     pub fn new(wire: Wire) -> Self {
-        Self { wire, busy_until: 0, pieces: VecDeque::new(), refused: false, taken: 0 }
+        Self { wire, busy_until: 0, pieces: VecDeque::new(), refused: false, taken: 0, segment: 1400 }
     }
 
     /// Bytes that wait for the wire.
@@ -50,15 +52,19 @@ impl Pipe {
         let room = if self.refused && room < self.low_water() { 0 } else { room };
         let count = room.min(bytes.len());
         self.refused = count < bytes.len();
-        // Pieces of at most a segment, so that a large write does not arrive all at its end.
-        for piece in bytes[..count].chunks(1400) {
+        self.push(now, &bytes[..count]);
+        count
+    }
+
+    /// Puts bytes on the wire, whether it has room or not.
+    pub fn push(&mut self, now: Instant, bytes: &[u8]) {
+        for piece in bytes.chunks(self.segment) {
             let nanos = piece.len() as u64 * 1_000_000_000 / self.wire.rate;
             self.busy_until = self.busy_until.max(now.micros() * 1000) + nanos;
             let leaving = Instant::from_micros(self.busy_until.div_ceil(1000));
             self.pieces.push_back((leaving, leaving + self.wire.delay, piece.to_vec()));
         }
-        self.taken += count as u64;
-        count
+        self.taken += bytes.len() as u64;
     }
 
     pub fn arrived(&mut self, now: Instant) -> Option<Vec<u8>> {
