@@ -61,7 +61,8 @@ impl State {
         if let Some(figures) = figures {
             let protocol = figures.protocol;
             status.round_trip_us = (protocol.round_trip > 0).then_some(protocol.round_trip);
-            status.rate_up = protocol.rate;
+            status.rate_up = figures.rate_up;
+            status.rate_down = figures.rate_down;
             status.streams_open = protocol.streams.into();
             status.streams_opened = protocol.opened;
             status.bytes_up = figures.bytes_up;

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
+use super::meter::Meter;
 use super::relay::{Given, Relay};
 use super::wake::WakeList;
 use super::{Ended, Figures, ORDERS, Order, Session};
@@ -42,8 +43,8 @@ struct Relays {
     wakes: Arc<WakeList>,
     /// The wake list's other half.
     woken: Vec<StreamId>,
-    bytes_up: u64,
-    bytes_down: u64,
+    up: Meter,
+    down: Meter,
 }
 
 impl Driver {
@@ -115,8 +116,10 @@ impl Driver {
                 Order::Figures { reply } => {
                     let figures = Figures {
                         protocol: self.connection.stats(),
-                        bytes_up: self.relays.bytes_up,
-                        bytes_down: self.relays.bytes_down,
+                        bytes_up: self.relays.up.total(),
+                        bytes_down: self.relays.down.total(),
+                        rate_up: self.relays.up.rate(self.now()),
+                        rate_down: self.relays.down.rate(self.now()),
                     };
                     // Who asked may have left.
                     let _ = reply.send(figures);
@@ -261,7 +264,7 @@ impl Relays {
     fn act(&mut self, connection: &mut Connection, now: Instant, event: Event<'_>) {
         match event {
             Event::Data { stream, bytes } => {
-                self.bytes_down += bytes.len() as u64;
+                self.down.add(now, bytes.len());
                 let given = self.find(stream).map(|relay| relay.give(bytes));
                 self.settle(connection, now, stream, given);
             }
@@ -308,7 +311,7 @@ impl Relays {
                     self.settle(connection, now, stream, None);
                 }
                 Poll::Ready(Ok(count)) => {
-                    self.bytes_up += count as u64;
+                    self.up.add(now, count);
                     connection.commit(stream, count);
                 }
                 Poll::Ready(Err(_)) => {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`driver`] | one task that owns the protocol's connection and does its turns |
 //! | [`relay`] | one intercepted connection and its stream |
+//! | [`meter`] | how fast something goes just now |
 //! | [`wake`] | which relays have something to do |
 
 mod driver;
+mod meter;
 mod relay;
 mod wake;
 
@@ -43,6 +45,10 @@ pub struct Figures {
     pub bytes_up: u64,
     /// Payload for applications.
     pub bytes_down: u64,
+    /// Payload read from applications lately, in bytes per second.
+    pub rate_up: u64,
+    /// Payload for applications lately, in bytes per second.
+    pub rate_down: u64,
 }
 
 /// How a session ended.
