@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::meter::Meter;
-use super::relay::{Given, Relay};
+use super::relay::{Relay, State};
 use super::wake::WakeList;
 use super::{Ended, Figures, ORDERS, Order, Session};
 use crate::tunnel::{Broken, Tunnel};
@@ -265,11 +265,11 @@ impl Relays {
         match event {
             Event::Data { stream, bytes } => {
                 self.down.add(now, bytes.len());
-                let given = self.find(stream).map(|relay| relay.give(bytes));
+                let given = self.find(stream).map_or(0, |relay| relay.give(bytes));
                 self.settle(connection, now, stream, given);
             }
             Event::Finished { stream } => {
-                let given = self.find(stream).map(Relay::finish);
+                let given = self.find(stream).map_or(0, Relay::finish);
                 self.settle(connection, now, stream, given);
             }
             Event::Reset { stream, reason } => {
@@ -291,7 +291,7 @@ impl Relays {
                 connection.ready(stream);
             }
             let given = relay.flush();
-            self.settle(connection, now, stream, Some(given));
+            self.settle(connection, now, stream, given);
         }
         self.woken = woken;
         any
@@ -307,8 +307,11 @@ impl Relays {
             match read {
                 Poll::Pending => connection.commit(stream, 0),
                 Poll::Ready(Ok(0)) => {
-                    connection.finish(stream);
-                    self.settle(connection, now, stream, None);
+                    // An application that takes no more is not merely at its end: settle resets it.
+                    if self.find(stream).is_some_and(|relay| relay.state() != State::Gone) {
+                        connection.finish(stream);
+                    }
+                    self.settle(connection, now, stream, 0);
                 }
                 Poll::Ready(Ok(count)) => {
                     self.up.add(now, count);
@@ -323,18 +326,18 @@ impl Relays {
     }
 
     /// Reports what the application took, and lets go of what is over.
-    fn settle(&mut self, connection: &mut Connection, now: Instant, stream: StreamId, given: Option<Given>) {
-        match given {
-            Some(Given::Gone) => {
+    fn settle(&mut self, connection: &mut Connection, now: Instant, stream: StreamId, given: usize) {
+        if given > 0 {
+            connection.consumed(now, stream, given);
+        }
+        match self.find(stream).map(|relay| relay.state()) {
+            Some(State::Done) => self.slots[stream.index()] = None,
+            Some(State::Leaving) => connection.ready(stream),
+            Some(State::Gone) => {
                 connection.reset(stream, Reason::Reset);
                 self.abort(stream);
-                return;
             }
-            Some(Given::Taken(count)) if count > 0 => connection.consumed(now, stream, count),
-            _ => {}
-        }
-        if self.find(stream).is_some_and(|relay| relay.is_done()) {
-            self.slots[stream.index()] = None;
+            Some(State::Open) | None => {}
         }
     }
 

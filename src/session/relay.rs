@@ -23,20 +23,34 @@ pub(crate) struct Relay {
     finished: bool,
     /// The application sends no more.
     at_end: bool,
+    /// The application takes no more; what it sent before is still to be read.
+    broken: bool,
 }
 
-/// What became of bytes that were given to the socket.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// It took this many now; the rest waits.
-    Taken(usize),
+/// What a relay has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It goes on.
+    Open,
+    /// It goes on until what the application sent before it left is read.
+    Leaving,
+    /// Both directions ended well and everything is delivered.
+    Done,
     /// The application is gone.
     Gone,
 }
 
 impl Relay {
     pub(crate) fn new(socket: TcpStream, waker: Waker) -> Self {
-        Self { socket, waker, backlog: VecDeque::new(), finishing: false, finished: false, at_end: false }
+        Self {
+            socket,
+            waker,
+            backlog: VecDeque::new(),
+            finishing: false,
+            finished: false,
+            at_end: false,
+            broken: false,
+        }
     }
 
     /// Whether the application has bytes, or an end, to be read; if not, the wake list will know.
@@ -58,54 +72,59 @@ impl Relay {
         })
     }
 
-    /// Gives received bytes to the socket, and keeps what it refuses.
-    pub(crate) fn give(&mut self, bytes: &[u8]) -> Given {
-        let mut taken = 0;
-        if self.backlog.is_empty() {
-            match self.write(bytes) {
-                Ok(count) => taken = count,
-                Err(_) => return Given::Gone,
-            }
+    /// Gives received bytes to the socket, and keeps what it refuses: how many are done with.
+    pub(crate) fn give(&mut self, bytes: &[u8]) -> usize {
+        let taken = if self.backlog.is_empty() { self.write(bytes) } else { 0 };
+        if self.broken {
+            return bytes.len() + self.discard();
         }
         self.backlog.extend(&bytes[taken..]);
-        Given::Taken(taken)
+        taken
     }
 
-    /// Tries the backlog again; then the end, if the peer has sent it.
-    pub(crate) fn flush(&mut self) -> Given {
+    /// Tries the backlog again, then the end, if the peer has sent it: how many bytes are done with.
+    pub(crate) fn flush(&mut self) -> usize {
         let mut taken = 0;
-        while !self.backlog.is_empty() {
+        while !self.backlog.is_empty() && !self.broken {
             let mut backlog = std::mem::take(&mut self.backlog);
-            let outcome = self.write(backlog.as_slices().0);
-            if let Ok(count) = outcome {
-                backlog.drain(..count);
-                taken += count;
-            }
+            let count = self.write(backlog.as_slices().0);
+            backlog.drain(..count);
+            taken += count;
             // An idle stream keeps no buffer.
             self.backlog = if backlog.is_empty() { VecDeque::new() } else { backlog };
-            match outcome {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(_) => return Given::Gone,
+            if count == 0 {
+                break;
             }
+        }
+        if self.broken {
+            taken += self.discard();
         }
         if self.finishing && self.backlog.is_empty() && !self.finished {
             self.finished = true;
             // ENOTCONN: the application is gone, which the next read or write tells.
             let _ = SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
         }
-        Given::Taken(taken)
+        taken
     }
 
     /// The peer sends no more.
-    pub(crate) fn finish(&mut self) -> Given {
+    pub(crate) fn finish(&mut self) -> usize {
         self.finishing = true;
         self.flush()
     }
 
-    /// Whether both directions have ended and everything is delivered.
-    pub(crate) fn is_done(&self) -> bool {
-        self.finished && self.at_end
+    /// What it has come to.
+    pub(crate) fn state(&self) -> State {
+        match (self.broken, self.at_end) {
+            (true, true) => State::Gone,
+            (true, false) => State::Leaving,
+            (false, true) if self.finished => State::Done,
+            _ => State::Open,
+        }
+    }
+
+    fn discard(&mut self) -> usize {
+        std::mem::take(&mut self.backlog).len()
     }
 
     /// Closes the connection so that the application sees a reset, not an end.
@@ -114,15 +133,16 @@ impl Relay {
     }
 
     /// Writes until the socket takes no more, so that the wake list hears when it does again.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> usize {
         let mut cx = Context::from_waker(&self.waker);
         let mut taken = 0;
-        while taken < bytes.len() {
+        while taken < bytes.len() && !self.broken {
             match Pin::new(&mut self.socket).poll_write(&mut cx, &bytes[taken..]) {
-                Poll::Ready(outcome) => taken += outcome?,
+                Poll::Ready(Ok(count)) => taken += count,
+                Poll::Ready(Err(_)) => self.broken = true,
                 Poll::Pending => break,
             }
         }
-        Ok(taken)
+        taken
     }
 }
