@@ -42,9 +42,11 @@ pub(super) fn build_for_other(root: &Path, architecture: &Architecture) -> Resul
     flags.push("-Clinker-flavor=ld.lld".into());
     flags.push("-Clink-self-contained=no".into());
     let mut cargo = cargo(root, architecture.triple, &target_dir);
-    if !toolchain.has_core(architecture) {
-        toolchain.need_core_sources(architecture)?;
+    // Built along it becomes smaller than the ready one, which is optimised for speed.
+    if toolchain.has_core_sources() {
         cargo.arg("-Zbuild-std=core,alloc").env("RUSTC_BOOTSTRAP", "1");
+    } else {
+        toolchain.need_core(architecture)?;
     }
     if ["mips", "powerpc64"].contains(&architecture.rust) {
         allow_experimental_assembly(&mut cargo, &mut flags);
@@ -60,7 +62,7 @@ fn allow_experimental_assembly(cargo: &mut Command, flags: &mut Vec<String>) {
 
 fn common_flags(root: &Path, toolchain: &Toolchain) -> Vec<String> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let mut flags = vec!["-Crelocation-model=static".to_owned()];
+    let mut flags = vec!["-Crelocation-model=static".to_owned(), "-Cforce-unwind-tables=no".to_owned()];
     let mut hide = |path: &Path, name: &str| {
         flags.push(format!("--remap-path-prefix={}={name}", path.display()));
     };

@@ -11,6 +11,7 @@ const SOURCES: &[&str] = &[
     "agent/Cargo.toml",
     "agent/Cargo.lock",
     "agent/build.rs",
+    "agent/link.ld",
     "agent/builtins",
     "agent/src",
     "proto/Cargo.toml",

@@ -34,16 +34,15 @@ impl Toolchain {
         &self.sysroot
     }
 
-    /// Whether the compiler has a ready `core` for it.
-    pub(super) fn has_core(&self, architecture: &Architecture) -> bool {
-        self.sysroot.join("lib/rustlib").join(architecture.triple).join("lib").is_dir()
+    /// Whether `core` can be built.
+    pub(super) fn has_core_sources(&self) -> bool {
+        self.sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").is_file()
     }
 
-    /// Fails with what to install when `core` can be neither had nor built.
-    pub(super) fn need_core_sources(&self, architecture: &Architecture) -> Result<()> {
-        let sources = self.sysroot.join("lib/rustlib/src/rust/library/Cargo.lock");
+    /// Fails with what to install when there is no ready `core` either.
+    pub(super) fn need_core(&self, architecture: &Architecture) -> Result<()> {
         ensure!(
-            sources.is_file(),
+            self.sysroot.join("lib/rustlib").join(architecture.triple).join("lib").is_dir(),
             "the toolchain has no core library for {triple} and no sources to build it from; \
              run `rustup component add rust-src` (or `rustup target add {triple}`, where there is one; \
              with Debian's packages: `apt-get install rust-web-src`)",
