@@ -14,7 +14,7 @@ pub use process::{Exit, Process};
 /// Where the other side is, as `-r` names it; each kind has a file of its own here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// `[user[:password]@]host[:port]`, with the user's own ssh.
+    /// `[user@]host[:port]`, with the user's own ssh.
     Ssh(SshRemote),
     /// `exec:COMMAND`: any command that is a byte pipe to a shell.
     Exec(String),
