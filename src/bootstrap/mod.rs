@@ -1,7 +1,7 @@
 //! From a shell on the other side to a running agent.
 //!
-//! [`start`] opens a [`Link`], has the shell over there run the first [`stage`] (a few lines of POSIX sh),
-//! and sends with it the agent that most likely fits: what the [`cache`] knows of the remote, or one for a
+//! [`start`] opens a [`Link`], has the shell over there run the first `stage` (a few lines of POSIX sh),
+//! and sends with it the agent that most likely fits: what the `cache` knows of the remote, or one for a
 //! machine like ours. The stage checks that against what it finds; when it does not fit, the right one goes
 //! after it. So most starts cost one way there and one back. docs/bootstrap.md has it line by line.
 
