@@ -33,146 +33,14 @@ use crate::schedule::Schedule;
 use crate::stream::{Half, Stream, Streams};
 use crate::{Instant, Reason, Target, Violation};
 
+mod config;
 mod incoming;
 mod outgoing;
+mod vocabulary;
 
-/// Names a stream; dense from 0, the same on both ends, used again after the stream's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamId(pub(crate) u32);
-
-impl StreamId {
-    /// The number, good as an index into the driver's own table; below [`Config::streams`].
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// Which end this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Opens streams.
-    Client,
-    /// Accepts streams.
-    Agent,
-}
-
-/// What the owner of a [`Connection`] decides.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Which end this is.
-    pub side: Side,
-    /// Bytes of the send ring: the most that is kept unacknowledged; a power of two.
-    pub ring: usize,
-    /// Bytes that the peer may send on each new stream before it is granted more.
-    pub window: u32,
-    /// Bytes that a stream's window may grow to; no more than 2^30.
-    pub window_cap: u32,
-    /// Bytes by which all streams' windows together may grow beyond `window` each.
-    pub growth: u64,
-    /// Streams that may be open at once.
-    pub streams: u32,
-}
-
-impl Config {
-    /// What both ends use unless told otherwise.
-    pub const fn new(side: Side) -> Self {
-        Self { side, ring: 4 << 20, window: 64 << 10, window_cap: 4 << 20, growth: 64 << 20, streams: 65_536 }
-    }
-
-    /// The most that [`Connection::memory`] can be; tables grow by doubling.
-    pub const fn memory_bound(&self) -> usize {
-        let streams = if self.streams < MOST_STREAMS { self.streams } else { MOST_STREAMS } as usize;
-        let tables = Streams::ENTRY + Schedule::ENTRY + size_of::<u32>();
-        ring_size(self.ring) + 2 * (streams + 4) * tables + Inflight::MOST_MEMORY
-    }
-}
-
-/// What the peer said of itself in the greeting, and how far it got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Session bytes that it has received from us; zero in a new session.
-    pub received: u64,
-    /// Bytes that we may send on each new stream before it grants more.
-    pub window: u32,
-    /// Streams that may be open at once.
-    pub streams: u32,
-}
-
-/// What the peer did; data borrows the bytes that were handed in.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// The client opened a stream (agent only); answer with `accept` or `reset`. Data may follow at once.
-    Opened {
-        /// The new stream.
-        stream: StreamId,
-        /// Where to.
-        target: Target,
-    },
-    /// The agent's connection is up (client only).
-    Accepted {
-        /// The stream that was opened before.
-        stream: StreamId,
-    },
-    /// Bytes for the application; more than one event may carry one frame's.
-    Data {
-        /// The stream that they belong to.
-        stream: StreamId,
-        /// A part of what was handed in.
-        bytes: &'a [u8],
-    },
-    /// The peer sends no more on this stream.
-    Finished {
-        /// The half-closed stream.
-        stream: StreamId,
-    },
-    /// The stream is over, at once; what is not delivered yet must not be.
-    Reset {
-        /// The stream that is gone.
-        stream: StreamId,
-        /// Why.
-        reason: Reason,
-    },
-    /// The peer ended the session: on purpose, or because of what it says that we did wrong.
-    Closed {
-        /// `None`: on purpose.
-        violation: Option<Violation>,
-    },
-}
-
-/// Why a stream cannot be opened now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenError {
-    /// As many streams as the two ends allow are open; none are before the first link, which tells.
-    TooMany,
-    /// The session has ended.
-    Closed,
-}
-
-/// What to write to the link, in order: some slices may be empty.
-pub type Transmit<'a> = [&'a [u8]; 3];
-
-/// Figures for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Session bytes handed to links, without repetitions.
-    pub sent: u64,
-    /// Session bytes received.
-    pub received: u64,
-    /// Sent and not acknowledged.
-    pub in_flight: u64,
-    /// The most that may be in flight now.
-    pub limit: u64,
-    /// Smallest round trip lately, in microseconds; zero while unknown.
-    pub round_trip: u64,
-    /// Latest round trip, in microseconds; zero while unknown.
-    pub latest_round_trip: u64,
-    /// Delivery rate, in bytes per second; zero while unknown.
-    pub rate: u64,
-    /// Streams open now.
-    pub streams: u32,
-    /// Streams opened so far.
-    pub opened: u64,
-}
+use config::MOST_STREAMS;
+pub use config::{Config, Peer, Side};
+pub use vocabulary::{Event, OpenError, Stats, StreamId, Transmit};
 
 /// One session's protocol state; outlives links.
 #[derive(Debug)]
@@ -213,22 +81,11 @@ struct Link {
 /// Room for one acknowledgement.
 const LINK_FRAMES: usize = HEADER + 16;
 
-/// The ring's room that data leaves to control frames.
-const CONTROL_ROOM: usize = 16 << 10;
-
-/// What a stream's number on the wire can count.
-const MOST_STREAMS: u32 = 1 << 24;
-
-const fn ring_size(configured: usize) -> usize {
-    let size = if configured < 2 * CONTROL_ROOM { 2 * CONTROL_ROOM } else { configured };
-    size.next_power_of_two()
-}
-
 impl Connection {
     /// A new session without a link.
     pub fn new(config: Config) -> Self {
         Self {
-            ring: Ring::new(ring_size(config.ring)),
+            ring: Ring::new(config.ring_size()),
             peer: None,
             streams: Streams::default(),
             schedule: Schedule::new(),

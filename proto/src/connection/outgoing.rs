@@ -1,6 +1,7 @@
 //! What the link is given: acknowledgements, then control frames, then data in its streams' turns.
 
-use super::{CONTROL_ROOM, Connection, LINK_FRAMES, StreamId, Transmit};
+use super::config::CONTROL_ROOM;
+use super::{Connection, LINK_FRAMES, StreamId, Transmit};
 use crate::Instant;
 use crate::frame::{HEADER, Header, Kind};
 use crate::stream::Half;
