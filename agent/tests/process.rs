@@ -116,6 +116,38 @@ fn files_instead_of_a_pipe_are_named() {
     assert!(words(&output).contains("standard output is a file or /dev/null"), "{}", words(&output));
 }
 
+/// The agent, started by a shell that closes some of its files.
+fn started_with(program: &Program, redirections: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("exec \"$0\" {redirections}")]).arg(program.path());
+    command
+}
+
+#[test]
+fn a_closed_input_is_named() {
+    let program = Program::here();
+    let output = spawn(started_with(&program, "<&-")).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("standard input is not open"), "{}", words(&output));
+}
+
+#[test]
+fn without_a_place_for_its_words_none_of_them_gets_into_a_stream() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let program = Program::here();
+    let command = started_with(&program, "2>&-");
+    let mut client = Client::with(program, command);
+    let stream = client.open(listener.local_addr().unwrap());
+    client.until("the connection", |client| client.stream(stream).accepted);
+    let mut socket = listener.accept().unwrap().0;
+    client.write_raw(&[0xff; 64]);
+    client.until("the agent's end", |client| client.ended);
+    let mut received = Vec::new();
+    assert!(socket.read_to_end(&mut received).is_err(), "the target saw a clean end");
+    assert!(received.is_empty());
+    assert_eq!(client.wait().0.code(), Some(3));
+}
+
 fn spawn_onto_null(mut command: Command) -> std::process::Child {
     let null = File::create("/dev/null").unwrap();
     command.stdin(Stdio::piped()).stdout(null).stderr(Stdio::piped()).spawn().unwrap()
