@@ -3,16 +3,16 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use shuttle_firewall::helper::protocol::{Request, to_line};
 use support::interceptor::{Interceptor, program};
+use support::plain::PlainHelper;
 use support::processes::{cgroup_mount, cgroup_of, is_alive, parent, user};
 use support::{both, in_a_namespace, include, listing, run, serve, wait_until, who_answers};
 use tempfile::TempDir;
@@ -162,17 +162,12 @@ fn a_table_that_cannot_be_made_is_told_with_what_to_do() {
 fn root_of_a_user_namespace_is_root_enough_for_its_own_network() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--net"]).arg(program()).arg("helper");
-    let mut helper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut answers = BufReader::new(helper.stdout.take().unwrap()).lines();
-    let mut requests = helper.stdin.take().unwrap();
-    assert!(answers.next().unwrap().unwrap().contains("hello"));
+    let mut helper = PlainHelper::start(command);
     // Its socket's buffers cannot be made larger than this: about as many rules as fit, in no set.
     let room: usize = fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap().trim().parse().unwrap();
     let ports = 1..=u16::try_from(2 * room / 600).unwrap_or(30_000);
     let rules = ports.map(|port| include(&format!("10.0.0.0/8 port {port}")));
     let request = Request::Apply { policy: both(rules) };
-    requests.write_all(&to_line(&request).unwrap()).unwrap();
-    assert_eq!(answers.next().unwrap().unwrap(), r#"{"response":"done"}"#);
-    drop(requests);
-    assert!(helper.wait().unwrap().success());
+    assert_eq!(helper.ask(&to_line(&request).unwrap()), r#"{"response":"done"}"#);
+    assert!(helper.stop().success());
 }

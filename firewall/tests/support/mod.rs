@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod interceptor;
+pub mod plain;
 pub mod policies;
 pub mod processes;
 

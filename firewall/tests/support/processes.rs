@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use nix::unistd::Pid;
 
@@ -37,4 +38,26 @@ pub fn cgroup_of(process: Pid) -> PathBuf {
     let cgroups = fs::read_to_string(format!("/proc/{process}/cgroup")).expect("it lives");
     let path = cgroups.lines().find_map(|line| line.strip_prefix("0::/")).expect("a cgroup v2");
     cgroup_mount().join(Path::new(path))
+}
+
+/// A process that does nothing, as long as this value lives.
+pub struct Sleeper(Child);
+
+impl Sleeper {
+    pub fn start() -> Sleeper {
+        let mut command = Command::new("sleep");
+        command.arg("60").stdout(Stdio::null()).stderr(Stdio::null());
+        Sleeper(command.spawn().expect("sleep is installed"))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
