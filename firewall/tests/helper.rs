@@ -261,3 +261,19 @@ fn only_a_shuttle_that_called_the_helper_is_exempted() {
         assert!(helper.stop().success());
     });
 }
+
+#[test]
+fn an_empty_cgroup_that_a_dead_run_left_without_a_note_is_removed_and_others_are_not() {
+    in_a_namespace(|| {
+        let here = cgroup_of(nix::unistd::Pid::this());
+        let [dead, other] = ["shuttle-4194304", "shuttle-mine"].map(|name| here.join(name));
+        for directory in [&dead, &other] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        let interceptor = Interceptor::start(&EXEMPT);
+        wait_until("the cgroup is gone", || !dead.exists());
+        assert!(other.exists());
+        assert!(interceptor.stop().success());
+        std::fs::remove_dir(&other).unwrap();
+    });
+}

@@ -33,7 +33,8 @@ fn public_program() -> (TempDir, PathBuf) {
     let directory = tempfile::Builder::new().prefix("shuttle-test-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = directory.path().join("intercept");
-    fs::copy(program(), &copy).unwrap();
+    // By another process: a child that another test is just starting would keep our copy open for writing.
+    run(&format!("cp {} {}", program().display(), copy.display()));
     (directory, copy)
 }
 

@@ -103,6 +103,21 @@ pub(super) fn unusable() -> Option<String> {
     hierarchy().and_then(|hierarchy| hierarchy.directory_of(&current(Pid::this())?)).err()
 }
 
+/// Removes cgroups beside us that nobody is in and whose names are `abandoned`; returns their names. What is
+/// in use, or has just gone, is left.
+pub(super) fn remove_empty(abandoned: impl Fn(&str) -> bool) -> Vec<String> {
+    let here = hierarchy().and_then(|hierarchy| hierarchy.directory_of(&current(Pid::this())?));
+    // Where there are no cgroups, or none to be seen, there is nothing to remove.
+    let Some(entries) = here.ok().and_then(|here| fs::read_dir(here).ok()) else { return Vec::new() };
+    let removed = entries.filter_map(|entry| {
+        let directory = entry.ok()?.path();
+        let name = directory.file_name()?.to_str()?.to_owned();
+        // The kernel removes no cgroup that has processes.
+        (abandoned(&name) && fs::remove_dir(&directory).is_ok()).then_some(name)
+    });
+    removed.collect()
+}
+
 /// Where cgroup v2 is mounted.
 struct Hierarchy {
     mount: PathBuf,

@@ -34,7 +34,7 @@ use crate::nft::Nft;
 pub const SUBCOMMAND: &str = "helper";
 
 /// What the names of our tables and cgroups begin with; the number of their helper follows.
-const TABLE_PREFIX: &str = "shuttle-";
+const NAME_PREFIX: &str = "shuttle-";
 
 /// The terminal's signals go to the caller too, who first ends its connections and then our stdin.
 const THE_TERMINALS: [Signal; 4] = [Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];

@@ -14,7 +14,7 @@ use super::cgroup::{Refuge, unusable};
 use super::protocol::{Hello, ProtocolError, Request, Response, Unread, VERSION, to_line};
 use super::state::{Leftover, StateFile};
 use super::sweep::sweep;
-use super::{TABLE_PREFIX, caller};
+use super::{NAME_PREFIX, caller};
 use crate::nft::Nft;
 use crate::policy::Policy;
 use crate::ruleset::{Cgroup, compile};
@@ -70,7 +70,7 @@ struct Held {
 
 impl Held {
     fn new(nft: Nft, keeper: Pid, state: &Path) -> Held {
-        let name = format!("{TABLE_PREFIX}{}", std::process::id());
+        let name = format!("{NAME_PREFIX}{}", std::process::id());
         let state = StateFile::new(state, &name);
         Held { nft, keeper, name, state, applied: None, refuge: None }
     }

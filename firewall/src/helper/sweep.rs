@@ -1,7 +1,8 @@
-//! Repairs what dead runs left: what their state files say, and tables that bear our name.
+//! Repairs what dead runs left: what their state files say, and what bears our name.
 
 use std::path::Path;
 
+use super::cgroup::remove_empty;
 use super::state::{Leftover, abandoned};
 use crate::nft::{FoundTable, Nft};
 
@@ -46,12 +47,15 @@ pub(super) fn sweep(nft: &mut Nft, state: &Path) -> Swept {
     match nft.tables() {
         Err(error) => swept.not_repaired.push(error.to_string()),
         Ok(tables) => {
-            for FoundTable { name, .. } in tables.iter().filter(|table| is_abandoned(table)) {
+            // Of an owned table the owner lives.
+            let abandoned = |table: &&FoundTable| !table.owned && is_abandoned(&table.name);
+            for FoundTable { name, .. } in tables.iter().filter(abandoned) {
                 let removed = nft.remove(name).map_err(|error| error.to_string());
                 swept.note(format!("nft table {name}"), removed);
             }
         }
     }
+    swept.repaired.extend(remove_empty(is_abandoned).into_iter().map(|name| format!("cgroup {name}")));
     swept
 }
 
@@ -64,10 +68,10 @@ fn undo(leftovers: &[Leftover], swept: &mut Swept) -> bool {
     all
 }
 
-/// One of ours that has outlived its maker, whose number is in its name. Of an owned table the owner lives.
-fn is_abandoned(table: &FoundTable) -> bool {
-    let maker = table.name.strip_prefix(super::TABLE_PREFIX).and_then(|maker| maker.parse::<u32>().ok());
-    maker.is_some_and(|maker| !table.owned && !is_a_helper(maker))
+/// Whether this names something of ours that has outlived its maker, whose number is in the name.
+fn is_abandoned(name: &str) -> bool {
+    let maker = name.strip_prefix(super::NAME_PREFIX).and_then(|maker| maker.parse::<u32>().ok());
+    maker.is_some_and(|maker| !is_a_helper(maker))
 }
 
 /// Whether this process is a shuttle's helper; its number may have passed to somebody else.

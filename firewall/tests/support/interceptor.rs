@@ -69,10 +69,12 @@ impl Interceptor {
         self.process.wait().expect("it ends")
     }
 
-    /// Kills these processes at one go.
+    /// Kills these processes at one go: none acts on another's death.
     pub fn kill(&mut self, processes: &[Pid]) {
-        for process in processes {
-            kill(*process, Signal::SIGKILL).expect("it lives");
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for process in processes {
+                kill(*process, signal).expect("it lives");
+            }
         }
         if processes.contains(&self.daemon()) {
             assert_eq!(self.ended().signal(), Some(9));
