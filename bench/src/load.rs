@@ -52,18 +52,32 @@ fn full(read: usize) -> io::Result<usize> {
     if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
 }
 
-/// Writes for a time and waits until the far end has read everything; gives bits per second.
+/// Writes for a time, after a quarter of it as a run-up, and waits until the far end has read everything; gives bits
+/// per second.
 pub(crate) fn upload(address: SocketAddr, time: Duration) -> io::Result<f64> {
     let mut stream = connect(address)?;
-    let block = vec![0x55; BLOCK];
-    let (begun, mut bytes) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        stream.write_all(&block)?;
-        bytes += block.len();
-    }
+    let (begun, bytes) = write_for(time, |block| stream.write_all(block))?;
     stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut Vec::new())?;
     Ok(bytes as f64 * 8.0 / begun.elapsed().as_secs_f64())
+}
+
+/// Writes blocks for a time, after a quarter of it as a run-up; gives when that was over and the bytes since then.
+pub(crate) fn write_for(
+    time: Duration,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<(Instant, usize)> {
+    let block = vec![0x55; BLOCK];
+    let run_up = Instant::now();
+    while run_up.elapsed() < time / 4 {
+        write(&block)?;
+    }
+    let (begun, mut bytes) = (Instant::now(), 0);
+    while begun.elapsed() < time {
+        write(&block)?;
+        bytes += block.len();
+    }
+    Ok((begun, bytes))
 }
 
 /// What many at once saw.

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lab::{Lab, port};
@@ -72,17 +72,7 @@ fn raw_up(lab: &Lab, time: Duration) -> Result<f64> {
         .stdout(Stdio::piped())
         .spawn()?;
     let mut input = ssh.stdin.take().expect("it is piped");
-    // The login is not part of it.
-    let block = vec![0x55; 256 * 1024];
-    let run_up = Instant::now();
-    while run_up.elapsed() < time / 4 {
-        input.write_all(&block)?;
-    }
-    let (begun, mut bytes) = (Instant::now(), 0);
-    while begun.elapsed() < time {
-        input.write_all(&block)?;
-        bytes += block.len();
-    }
+    let (begun, bytes) = load::write_for(time, |block| input.write_all(block))?;
     drop(input);
     let output = ssh.wait_with_output()?;
     ensure!(output.stdout == b"done\n", "ssh: {}", output.status);
