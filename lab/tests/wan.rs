@@ -71,10 +71,10 @@ fn the_losses_are_those_of_the_seed() {
         let lab = lab(Wan { loss: 0.2, seed: 7, ..Wan::default() });
         let (client, server) = datagrams(&lab);
         assert_eq!(lab.wan().counts_up(), lab::wan::Counts::default(), "a new line is silent");
-        for number in 0..200u8 {
+        for number in 0..100u8 {
             client.send(&[number]).unwrap();
         }
-        while sum(lab.wan().counts_up()) < 200 {
+        while sum(lab.wan().counts_up()) < 100 {
             std::thread::sleep(MS);
         }
         server.set_read_timeout(Some(200 * MS)).unwrap();
@@ -89,7 +89,7 @@ fn the_losses_are_those_of_the_seed() {
         counts.delivered + counts.lost
     }
     let first = lost();
-    assert!((120..200).contains(&first.len()), "{} of 200 arrived", first.len());
+    assert!((60..100).contains(&first.len()), "{} of 100 arrived", first.len());
     assert_eq!(first, lost());
 }
 
