@@ -249,6 +249,15 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_has_a_number_of_its_own_and_none_has_zero() {
+        for refusal in [Refusal::Version, Refusal::NoSession, Refusal::WrongSecret] {
+            assert_eq!(Refusal::from_code(refusal.code()), Some(refusal));
+        }
+        assert_eq!(Refusal::from_code(0), None);
+        assert_eq!(Refusal::from_code(4), None);
+    }
+
+    #[test]
     fn garbage_is_named_as_such() {
         assert_eq!(Hello::decode(&[b'x'; Hello::LENGTH]), Err(Violation::BadGreeting));
         let mut wire = [0; Attach::LENGTH];
