@@ -1,17 +1,17 @@
 //! The root process that holds what only root may hold. It takes typed requests on stdin, answers on
 //! stdout, and undoes everything when its stdin ends: whoever dies, and however, that is what comes of it.
 //!
-//! It is two processes: one [`serve`]s, the other only waits for it and repairs what it leaves if it is
+//! It is two processes: one serves, the other only waits for it and repairs what it leaves if it is
 //! killed. Neither runs any command.
 //!
 //! | module | its job |
 //! |---|---|
 //! | [`protocol`] | requests and answers, a JSON object a line |
-//! | [`serve`] | holds rules and cgroup, obeys requests, undoes everything at the end |
-//! | [`caller`] | finds the process that called us |
-//! | [`cgroup`] | gives it a cgroup of its own, and takes it away again |
-//! | [`state`] | writes down what the kernel will not undo |
-//! | [`sweep`] | undoes what dead runs left |
+//! | `serve` | holds rules and cgroup, obeys requests, undoes everything at the end |
+//! | `caller` | finds the process that called us |
+//! | `cgroup` | gives it a cgroup of its own, and takes it away again |
+//! | `state` | writes down what the kernel will not undo |
+//! | `sweep` | undoes what dead runs left |
 
 mod caller;
 mod cgroup;

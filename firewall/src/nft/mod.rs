@@ -3,11 +3,11 @@
 //!
 //! | module | its job |
 //! |---|---|
-//! | [`batch`] | the messages of one transaction, in order, sent and answered as one |
-//! | [`expressions`] | each match and verdict as nftables expressions |
-//! | [`sets`] | networks as an anonymous interval set |
-//! | [`tables`] | the table itself, owned by our socket; those that others have |
-//! | [`netlink`] | the socket |
+//! | `batch` | the messages of one transaction, in order, sent and answered as one |
+//! | `expressions` | each match and verdict as nftables expressions |
+//! | `sets` | networks as an anonymous interval set |
+//! | `tables` | the table itself, owned by our socket; those that others have |
+//! | `netlink` | the socket |
 
 mod batch;
 mod expressions;
