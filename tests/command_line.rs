@@ -90,7 +90,12 @@ fn cleanup_removes_what_a_killed_shuttle_left_and_nothing_else() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     // It may find cgroups of other tests' killed runs too.
     let tables: Vec<&str> = text.lines().filter(|line| line.contains("table")).collect();
-    assert_eq!(tables, ["removed: nft table shuttle-4000000", "table inet mine"], "{text}{}", errors(&output));
+    assert_eq!(
+        tables,
+        ["removed: nft table shuttle-4000000", "table inet mine"],
+        "{text}{}",
+        errors(&output)
+    );
 }
 
 #[test]
