@@ -3,11 +3,13 @@
 //! looks thousands of them up in one set.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use crate::policy::{Action, Rule};
+use crate::policy::{Action, Policy, Rule};
 
 /// How far back a rule looks for a run to join; it only bounds the work for hostile input.
 const LOOK_BACK: usize = 64;
@@ -24,6 +26,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it speaks of this destination, which is of its family.
+    fn matches(&self, destination: SocketAddr) -> bool {
+        let address = destination.ip();
+        let after = self.nets.partition_point(|net| net.network() <= address);
+        self.ports.as_ref().is_none_or(|ports| ports.contains(&destination.port()))
+            && after.checked_sub(1).is_some_and(|last| self.nets[last].contains(&address))
+    }
+
     /// Whether the order of this run and of `rule` can matter.
     fn may_contradict(&self, rule: &Rule) -> bool {
         self.action != rule.action && overlap(self.ports.as_ref(), rule.ports.as_ref())
@@ -45,6 +55,36 @@ pub fn runs<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Vec<Run> {
         run.nets = IpNet::aggregate(&run.nets);
     }
     runs
+}
+
+/// What a policy says of single destinations: for where no rule of the kernel can be asked.
+#[derive(Clone, Debug)]
+pub struct Interception {
+    v4: Vec<Run>,
+    v6: Vec<Run>,
+    exempt: HashSet<(IpAddr, u16)>,
+}
+
+impl Interception {
+    /// Orders the policy's rules.
+    pub fn of(policy: &Policy) -> Interception {
+        let (v4, v6): (Vec<&Rule>, Vec<&Rule>) =
+            policy.rules.iter().partition(|rule| matches!(rule.net, IpNet::V4(_)));
+        let unless_off = |redirect: Option<u16>, rules| redirect.map_or_else(Vec::new, |_| runs(rules));
+        Interception {
+            v4: unless_off(policy.redirect_v4, v4),
+            v6: unless_off(policy.redirect_v6, v6),
+            exempt: policy.exempt.iter().map(|address| (address.ip(), address.port())).collect(),
+        }
+    }
+
+    /// Whether connections to `destination` are intercepted.
+    pub fn takes(&self, destination: SocketAddr) -> bool {
+        let runs = if destination.is_ipv4() { &self.v4 } else { &self.v6 };
+        let first = runs.iter().find(|run| run.matches(destination));
+        first.is_some_and(|run| run.action == Action::Include)
+            && !self.exempt.contains(&(destination.ip(), destination.port()))
+    }
 }
 
 /// Sorts first what speaks first. The ports' start is no part of the precedence: it only brings equal

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use shuttle_firewall::policy::Policy;
+use shuttle_firewall::precedence::Interception;
 use shuttle_firewall::ruleset::{Cgroup, Match, Rule, Ruleset, Verdict, compile};
 use support::policies::{destinations, is_intercepted, policies};
 
@@ -74,6 +75,22 @@ proptest! {
             let port = if destination.is_ipv4() { 12300 } else { 12301 };
             let expected = is_intercepted(&policy, destination).then_some(port);
             prop_assert_eq!(redirected(&ruleset, syn(destination)), expected, "{} in {}", destination, ruleset);
+        }
+    }
+
+    #[test]
+    fn a_single_destination_is_judged_as_by_the_rules(
+        policy in policies(24),
+        (v4, v6) in (any::<bool>(), any::<bool>()),
+        exempt in prop::collection::vec(destinations(), 0..4),
+        destinations in prop::collection::vec(destinations(), 1..20),
+    ) {
+        let [redirect_v4, redirect_v6] = [v4.then_some(12300), v6.then_some(12301)];
+        let policy = Policy { redirect_v4, redirect_v6, exempt, ..policy };
+        let interception = Interception::of(&policy);
+        for destination in destinations {
+            let expected = is_intercepted(&policy, destination);
+            prop_assert_eq!(interception.takes(destination), expected, "{}", destination);
         }
     }
 
