@@ -11,7 +11,7 @@
 
 mod batch;
 mod expressions;
-mod netlink;
+pub(crate) mod netlink;
 mod sets;
 mod tables;
 
@@ -70,7 +70,7 @@ pub enum NftError {
     },
     /// The kernel took or gave no messages.
     #[error("the kernel did not answer about nftables ({0})")]
-    Netlink(#[source] io::Error),
+    Netlink(#[from] io::Error),
 }
 
 /// What this kernel can do for us.

@@ -9,8 +9,6 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::NftError;
-
 /// Room for any answer: an error brings the message back that it is about.
 const RECEIVE_BUFFER: usize = 256 * 1024;
 
@@ -20,13 +18,13 @@ const PATIENCE_SECONDS: i64 = 10;
 /// Bytes of a netlink header.
 const HEADER: usize = size_of::<libc::nlmsghdr>();
 
-/// A socket to nf_tables. A table that it made with the owner flag lives as long as it.
-pub(super) struct Netlink {
+/// A socket to netfilter. A table that it made with the owner flag lives as long as it.
+pub(crate) struct Netlink {
     socket: Socket,
 }
 
 /// What the kernel says about a request.
-pub(super) enum Answer<'a> {
+pub(crate) enum Answer<'a> {
     /// The message of this number, and all before it, were taken.
     Taken(u32),
     /// The message of this number was not.
@@ -38,7 +36,7 @@ pub(super) enum Answer<'a> {
 }
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Netlink> {
+    pub(crate) fn open() -> io::Result<Netlink> {
         let netlink = Netlink { socket: Socket::new(Bus::Netfilter)? };
         // The table would outlive us in whoever inherited its socket.
         fcntl(netlink.fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
@@ -47,7 +45,7 @@ impl Netlink {
     }
 
     /// Sends one or more messages as one request.
-    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<()> {
         self.forget_old_answers()?;
         self.make_room(bytes.len())?;
         match self.socket.send(bytes)? {
@@ -57,20 +55,19 @@ impl Netlink {
     }
 
     /// Reads answers until `each` says that it was the last.
-    pub(super) fn answers(
+    pub(crate) fn answers<E: From<io::Error>>(
         &self,
-        mut each: impl FnMut(Answer<'_>) -> Result<Last, NftError>,
-    ) -> Result<(), NftError> {
+        mut each: impl FnMut(Answer<'_>) -> Result<Last, E>,
+    ) -> Result<(), E> {
         let mut buffer = vec![0; RECEIVE_BUFFER];
         loop {
             let read = match recv(self.fd().as_raw_fd(), &mut buffer, MsgFlags::empty()) {
                 // Some answers were lost; the first of them, which is the one that counts, is still there.
                 Err(nix::Error::ENOBUFS | nix::Error::EINTR) => continue,
-                read => read.map_err(|errno| NftError::Netlink(errno.into()))?,
+                read => read.map_err(io::Error::from)?,
             };
             for message in NlMessages::new(&buffer[..read]) {
-                let message = message.map_err(NftError::Netlink)?;
-                if each(answer(message).map_err(NftError::Netlink)?)? == Last::Yes {
+                if each(answer(message?)?)? == Last::Yes {
                     return Ok(());
                 }
             }
@@ -110,7 +107,7 @@ impl Netlink {
 
 /// Whether more answers are to be read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Last {
+pub(crate) enum Last {
     Yes,
     No,
 }
@@ -167,6 +164,6 @@ fn u32_at(message: &[u8], offset: usize) -> io::Result<u32> {
     Ok(u32::from_ne_bytes(*bytes))
 }
 
-fn cut_short() -> io::Error {
+pub(crate) fn cut_short() -> io::Error {
     io::Error::other("a netlink message that is cut short")
 }
