@@ -123,6 +123,10 @@ impl Helper {
     pub async fn apply(&mut self, policy: &Policy) -> Result<(), HelperError> {
         match self.ask(&Request::Apply { policy: policy.clone() }).await? {
             Response::Done {} => Ok(()),
+            Response::DoneBut { remark } => {
+                tracing::debug!("{remark}");
+                Ok(())
+            }
             other => Err(refusal(other)),
         }
     }

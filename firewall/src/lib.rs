@@ -8,12 +8,14 @@
 //! | [`ruleset`] | the policy as tables, chains and rules: plain values |
 //! | [`text`] | a ruleset as `nft list` would show it |
 //! | [`nft`] | the backend: loads a ruleset over netlink, owned by the socket |
+//! | [`conntrack`] | makes the kernel forget what it tracked before the rules |
 //! | [`helper`] | the root process that holds it all and undoes it at the end |
 //! | [`client`] | the caller's side of the helper |
 
 #![warn(unreachable_pub)]
 
 pub mod client;
+pub mod conntrack;
 pub mod helper;
 pub mod nft;
 pub mod policy;

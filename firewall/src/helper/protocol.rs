@@ -37,6 +37,11 @@ pub enum Response {
     Hello(Hello),
     /// It is done.
     Done {},
+    /// It is done, but for something that most users can do without.
+    DoneBut {
+        /// What that is, for whoever looks closely.
+        remark: String,
+    },
     /// The caller is in this cgroup now.
     Exempted {
         /// Its path in the hierarchy.

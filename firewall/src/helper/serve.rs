@@ -15,6 +15,7 @@ use super::protocol::{Hello, ProtocolError, Request, Response, Unread, VERSION, 
 use super::state::{Leftover, StateFile};
 use super::sweep::sweep;
 use super::{NAME_PREFIX, caller};
+use crate::conntrack::forget_unanswered;
 use crate::nft::Nft;
 use crate::policy::Policy;
 use crate::ruleset::{Cgroup, compile};
@@ -108,7 +109,7 @@ impl Held {
 
     fn obey(&mut self, request: Request) -> Response {
         let done = match request {
-            Request::Apply { policy } => self.apply(policy).map(|()| Response::Done {}),
+            Request::Apply { policy } => self.apply(policy).map(|()| self.forget_unanswered()),
             Request::ExemptCaller {} => self.exempt_caller(),
             Request::Remove {} => self.remove().map(|()| Response::Done {}),
         };
@@ -120,6 +121,14 @@ impl Held {
         self.load(&policy)?;
         self.applied = Some(policy);
         Ok(())
+    }
+
+    /// Brings what was tried before the rules under them. They hold without it, so it is no fault.
+    fn forget_unanswered(&self) -> Response {
+        match self.applied.as_ref().map(forget_unanswered) {
+            None | Some(Ok(_)) => Response::Done {},
+            Some(Err(error)) => Response::DoneBut { remark: error.to_string() },
+        }
     }
 
     fn load(&mut self, policy: &Policy) -> Result<(), String> {
