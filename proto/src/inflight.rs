@@ -14,7 +14,7 @@ use crate::time::Instant;
 const INITIAL_LIMIT: u64 = 64 << 10;
 /// The first frames' size, and the bounds of later ones'.
 const INITIAL_QUANTUM: u64 = 4 << 10;
-const QUANTUM: core::ops::RangeInclusive<u64> = 512..=16 << 10;
+const QUANTUM: core::ops::RangeInclusive<u64> = 512..=60 << 10;
 /// A frame is about this much of the rate.
 const QUANTUM_MICROS: u64 = 2_000;
 /// What timers and process switches cost: that much more than the link's own content may be in flight.
