@@ -12,6 +12,7 @@ use proto::greeting::{Attach, Hello, Refusal, VERSION};
 use proto::{Config, Connection, Event, Instant, Peer, Reason, Side, StreamId, Target};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::unconstrained;
 use tokio::time::Sleep;
 
 use super::meter::Meter;
@@ -125,7 +126,7 @@ impl Driver {
                     let _ = reply.send(figures);
                 }
                 Order::Close => {
-                    self.relays.abort_all();
+                    self.relays.slots.clear();
                     self.connection.close();
                     self.closing = true;
                 }
@@ -203,7 +204,11 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
         let driver = self.get_mut();
-        match driver.poll_turns(cx) {
+        // Turns end by themselves. tokio's own limit would be used up by asking many sockets whether they
+        // are ready, with nothing left to read them by: for ever, from some hundred ready ones.
+        let mut turns = unconstrained(std::future::poll_fn(|cx| Poll::Ready(driver.poll_turns(cx))));
+        let Poll::Ready(outcome) = Pin::new(&mut turns).poll(cx) else { return Poll::Pending };
+        match outcome {
             Ok(()) => Poll::Pending,
             Err(ended) => {
                 if matches!(ended, Ended::Violation(_)) {
@@ -274,7 +279,7 @@ impl Relays {
             }
             Event::Reset { stream, reason } => {
                 tracing::debug!("stream {} was reset: {reason}", stream.index());
-                self.abort(stream);
+                drop(self.remove(stream));
             }
             Event::Accepted { .. } | Event::Opened { .. } | Event::Closed { .. } => {}
         }
@@ -319,7 +324,7 @@ impl Relays {
                 }
                 Poll::Ready(Err(_)) => {
                     connection.reset(stream, Reason::Reset);
-                    self.abort(stream);
+                    drop(self.remove(stream));
                 }
             }
         }
@@ -331,33 +336,18 @@ impl Relays {
             connection.consumed(now, stream, given);
         }
         match self.find(stream).map(|relay| relay.state()) {
-            Some(State::Done) => self.slots[stream.index()] = None,
+            Some(State::Done) => self.remove(stream).into_iter().for_each(Relay::close),
             Some(State::Leaving) => connection.ready(stream),
             Some(State::Gone) => {
                 connection.reset(stream, Reason::Reset);
-                self.abort(stream);
+                drop(self.remove(stream));
             }
             Some(State::Open) | None => {}
         }
     }
 
-    fn abort(&mut self, stream: StreamId) {
-        if let Some(relay) = self.slots.get_mut(stream.index()).and_then(Option::take) {
-            relay.abort();
-        }
-    }
-
-    fn abort_all(&mut self) {
-        for relay in self.slots.drain(..).flatten() {
-            relay.abort();
-        }
-    }
-}
-
-impl Drop for Relays {
-    /// Connections must not outlive the session as if they had ended well.
-    fn drop(&mut self) {
-        self.abort_all();
+    fn remove(&mut self, stream: StreamId) -> Option<Relay> {
+        self.slots.get_mut(stream.index())?.take()
     }
 }
 

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A socket on its stream's behalf.
+/// A socket on its stream's behalf; dropping it resets the connection.
 #[derive(Debug)]
 pub(crate) struct Relay {
     socket: TcpStream,
@@ -42,6 +42,8 @@ pub(crate) enum State {
 
 impl Relay {
     pub(crate) fn new(socket: TcpStream, waker: Waker) -> Self {
+        // Whatever closes it before its time, this process being killed included, is a reset and not an end.
+        super::reset(&socket);
         Self {
             socket,
             waker,
@@ -127,9 +129,10 @@ impl Relay {
         std::mem::take(&mut self.backlog).len()
     }
 
-    /// Closes the connection so that the application sees a reset, not an end.
-    pub(crate) fn abort(self) {
-        super::reset(&self.socket);
+    /// Closes a connection that ended well: what the kernel still holds is delivered.
+    pub(crate) fn close(self) {
+        // It can fail only where the connection is gone already.
+        let _ = SockRef::from(&self.socket).set_linger(None);
     }
 
     /// Writes until the socket takes no more, so that the wake list hears when it does again.

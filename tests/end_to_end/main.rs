@@ -1,5 +1,6 @@
 //! The real program against a real sshd, each test in a private internet of its own.
 
+mod faults;
 mod harness;
 mod main_job;
 mod sockets;

@@ -214,8 +214,14 @@ fn five_hundred_connections_at_once_work() {
     }
     drop(streams);
     let ends = || {
-        let list = |host: &lab::Host| host.check("ss -Htn | awk '{print $1, $2, $3}' | sort | uniq -c").unwrap();
-        format!("left over there; client:\n{}server:\n{}inner:\n{}", list(client), list(site.lab.server()), list(site.lab.inner()))
+        let list =
+            |host: &lab::Host| host.check("ss -Htn | awk '{print $1, $2, $3}' | sort | uniq -c").unwrap();
+        format!(
+            "left over there; client:\n{}server:\n{}inner:\n{}",
+            list(client),
+            list(site.lab.server()),
+            list(site.lab.inner())
+        )
     };
     eventually(|| site.lab.services()[0].open() == 0, ends);
     shuttle.stop();
