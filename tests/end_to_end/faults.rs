@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::harness::{Ended, SHUTTLE, Shuttle, Site, eventually, run_to_end};
-use crate::sockets::{connect, echoes, end_of, reset, talk};
+use crate::sockets::{connect, echoes, end_from, end_of, reset, talk};
 
 /// An open conversation through the shuttle.
 fn conversation(site: &Site) -> TcpStream {
@@ -159,8 +159,8 @@ fn peers_that_are_gone_at_once_do_no_harm() {
 fn the_redirect_port_itself_is_refused_and_does_not_loop() {
     let site = Site::new();
     let shuttle = site.start_inner();
-    let stream = connect(site.lab.client(), IpAddr::from(Ipv4Addr::LOCALHOST), 12_300).unwrap();
-    assert_eq!(end_of(&stream), Some(ErrorKind::ConnectionReset));
+    let end = end_from(site.lab.client(), IpAddr::from(Ipv4Addr::LOCALHOST), 12_300);
+    assert_eq!(end, Some(ErrorKind::ConnectionReset));
     eventually(|| shuttle.words().contains("redirect port"), || shuttle.words());
     assert!(echoes(site.lab.client(), site.lab.inner().address_v4()));
     shuttle.stop();

@@ -34,6 +34,14 @@ pub fn end_of(mut stream: &TcpStream) -> Option<ErrorKind> {
     io::copy(&mut stream, &mut io::sink()).err().map(|error| error.kind())
 }
 
+/// How a connection ends that the application only opens; a reset may come so early that connecting itself fails.
+pub fn end_from(host: &Host, address: impl Into<IpAddr>, port: u16) -> Option<ErrorKind> {
+    match connect(host, address, port) {
+        Ok(stream) => end_of(&stream),
+        Err(error) => Some(error.kind()),
+    }
+}
+
 /// Sends everything, then the end; gives what came back.
 pub fn exchange(stream: &TcpStream, bytes: &[u8]) -> io::Result<Vec<u8>> {
     std::thread::scope(|scope| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lab::{BLACKHOLE_V4, BLACKHOLE_V6, UNREACHABLE_V4, UNREACHABLE_V6, pattern, port};
 
 use crate::harness::{PATIENCE, Site, eventually, resident};
-use crate::sockets::{connect, count_of, end_of, exchange, reset, talk};
+use crate::sockets::{connect, count_of, end_from, end_of, exchange, reset, talk};
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -43,8 +43,8 @@ fn a_reset_over_there_is_a_reset_here() {
     let site = Site::new();
     let _shuttle = site.start_inner();
     for address in inner(&site) {
-        let stream = connect(site.lab.client(), address, port::RESET).unwrap();
-        assert_eq!(end_of(&stream), Some(ErrorKind::ConnectionReset), "{address}");
+        let end = end_from(site.lab.client(), address, port::RESET);
+        assert_eq!(end, Some(ErrorKind::ConnectionReset), "{address}");
         let mut stream = connect(site.lab.client(), address, port::RESET_LATER).unwrap();
         stream.write_all(b"x").unwrap();
         assert_eq!(end_of(&stream), Some(ErrorKind::ConnectionReset), "{address}");
@@ -92,11 +92,7 @@ fn nobody_listens_is_a_reset_and_never_an_end() {
     let mut gone = inner(&site).map(|address| (address, port::CLOSED)).to_vec();
     gone.extend([(UNREACHABLE_V4.into(), 80), (UNREACHABLE_V6.into(), 80)]);
     for (address, port) in gone {
-        // It may come so early that connecting itself fails.
-        let end = match connect(site.lab.client(), address, port) {
-            Ok(stream) => end_of(&stream),
-            Err(error) => Some(error.kind()),
-        };
+        let end = end_from(site.lab.client(), address, port);
         assert_eq!(end, Some(ErrorKind::ConnectionReset), "{address}");
     }
 }
